@@ -1,0 +1,255 @@
+//! The configuration of a server and its instances: `fleet.toml`, `instance/PORT.toml` and the environment.
+//!
+//! Times are given in seconds (fractions allowed), sizes in bytes. Defaults are those of the sample files in
+//! `conf/`, which a test loads as they stand.
+
+mod defaults;
+mod faults;
+mod files;
+mod layers;
+mod load;
+mod node;
+mod path;
+mod ports;
+mod rules;
+mod seconds;
+mod shape;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
+
+use ipnet::IpNet;
+use serde::Deserialize;
+
+pub use faults::{Fault, Faults};
+pub use files::{Files, check_files};
+pub use load::{Whole, load, load_instance, load_whole};
+pub use seconds::Seconds;
+
+use crate::{InstanceName, ServerName};
+
+/// Everything configured for one server, or, with `instance/PORT.toml` laid over it, for one instance.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// This server's public name: how clients and other servers reach its front.
+    pub server: ServerName,
+    /// The ports of its instances.
+    pub instances: Vec<u16>,
+    /// The other servers of the fleet that are known beforehand; one is enough.
+    pub servers: Vec<ServerName>,
+    /// The instance that owns the fleet's whole range of customer IDs.
+    pub master: InstanceName,
+    /// The fleet's keys.
+    pub key_file: PathBuf,
+    /// The folder where processes keep what must not be lost.
+    pub state_dir: PathBuf,
+    /// Where instances listen.
+    pub listen: Listen,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// How much there may be of things.
+    pub limits: Limits,
+    /// Who is let in without proof.
+    pub admit: Admit,
+    /// How customer IDs are asked for.
+    pub range: Range,
+    /// The statistics line.
+    pub stats: Stats,
+    /// nginx.
+    pub front: Front,
+    /// Read by `switchboard-monitor`.
+    pub monitor: Monitor,
+    /// Read by `switchboard-monitor`.
+    pub alert: Alert,
+    /// The instance's own ledger of customer IDs; `STATE_DIR/PORT/range.ledger` if not set.
+    pub range_file: Option<PathBuf>,
+    /// The master's ledger; `STATE_DIR/master.ledger` if not set.
+    pub master_range_file: Option<PathBuf>,
+    /// The instance's log; standard error if not set.
+    pub log_file: Option<PathBuf>,
+    /// The instance's statistics lines; none are written if not set.
+    pub stats_file: Option<PathBuf>,
+}
+
+/// Where instances listen.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Listen {
+    /// The address of every instance's port.
+    pub address: IpAddr,
+    /// Direct HTTPS beside the front; usually in `instance/PORT.toml`, as each instance needs a port of its own.
+    pub https: Option<Https>,
+}
+
+/// Direct HTTPS.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Https {
+    /// The port, on `listen.address`.
+    pub port: u16,
+    /// PEM file: the certificate, followed by its chain.
+    pub certificate: PathBuf,
+    /// PEM file: the private key.
+    pub key: PathBuf,
+}
+
+/// How long things may take.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Timeouts {
+    /// A poll stays parked so long.
+    pub agent: Seconds,
+    /// An agent is expected back so long.
+    pub cache: Seconds,
+    /// An app waits so long before it looks again.
+    pub client: Seconds,
+    /// The agent must begin its reply within this after the last byte of the request.
+    pub no_reply: Seconds,
+    /// On SIGTERM, running transactions get so long.
+    pub drain: Seconds,
+    /// A head must have arrived within this after its first byte.
+    pub head: Seconds,
+    /// A connection without a request is closed after this. Longer than nginx keeps its own idle connections (60 s),
+    /// so that nginx never sends into a closing one.
+    pub idle: Seconds,
+    /// A body that does not move for so long is cut.
+    pub stall: Seconds,
+    /// A question to the rest of the fleet is answered within this or counts as "not found".
+    pub lookup: Seconds,
+}
+
+/// How much there may be of things.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Bytes of a request's or reply's body.
+    pub body_bytes: u64,
+    /// Bytes of a request's head, request line included.
+    pub header_bytes: usize,
+    /// Headers of a request.
+    pub headers: usize,
+    /// Most bytes of one body held in memory, per direction.
+    pub buffer_bytes: usize,
+    /// Open connections.
+    pub connections: usize,
+    /// Open connections of one address; the front's own do not count. 0: no limit.
+    pub connections_per_address: usize,
+    /// Polls of one customer parked at a time.
+    pub parked_per_id: usize,
+    /// Apps waiting for one customer at a time.
+    pub waiting_per_id: usize,
+    /// Registrations of one address in a minute. 0: no limit.
+    pub registrations_per_minute: u32,
+    /// Failures in a row after which a peer is dropped.
+    pub max_instance_failed: u32,
+    /// Customers whose place is remembered.
+    pub locations: usize,
+}
+
+/// Who is let in without proof.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Admit {
+    /// Agents without a token.
+    pub legacy_agents: bool,
+    /// Networks whose instances need no signature.
+    pub legacy_peers: Vec<IpNet>,
+}
+
+/// How customer IDs are asked for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Range {
+    /// IDs asked for at a time.
+    pub size: u64,
+    /// More are asked for when this share is left, 0 to 1.
+    pub refill_below: f64,
+}
+
+/// The statistics line.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Stats {
+    /// How often one is written.
+    pub period: Seconds,
+}
+
+/// nginx.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Front {
+    /// Where nginx listens.
+    pub listen: Vec<SocketAddr>,
+    /// The socket by which the front is controlled.
+    pub control: PathBuf,
+    /// TLS on the addresses of `listen`, if set.
+    pub tls: Option<FrontTls>,
+}
+
+/// The front's certificate.
+#[derive(Debug, Clone, Deserialize)]
+pub struct FrontTls {
+    /// PEM file: the certificate, followed by its chain.
+    pub certificate: PathBuf,
+    /// PEM file: the private key.
+    pub key: PathBuf,
+}
+
+/// What `switchboard-monitor` reads.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Monitor {
+    /// Where its pages are.
+    pub listen: SocketAddr,
+    /// Where its archives are.
+    pub archives: PathBuf,
+    /// Chart sizes with the periods drawn in each.
+    pub charts: std::collections::BTreeMap<String, Vec<String>>,
+}
+
+/// When and to whom `switchboard-monitor` writes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Alert {
+    /// An instance above this share of one CPU is overloaded.
+    pub cpu_over: f64,
+    /// The share of overloaded instances that makes it the server's problem.
+    pub threshold: f64,
+    /// Seconds between two letters about one thing.
+    pub grace_period: Seconds,
+    /// The letters' sender.
+    pub from: String,
+    /// The letters' readers.
+    pub to: Vec<String>,
+    /// The mail server.
+    pub smtp: String,
+}
+
+impl Config {
+    /// The name of the instance at `port` of this server.
+    pub fn instance_name(&self, port: u16) -> InstanceName {
+        InstanceName { server: self.server.clone(), port }
+    }
+
+    /// Whether the instance at `port` of this server is the fleet's master.
+    pub fn is_master(&self, port: u16) -> bool {
+        self.master == self.instance_name(port)
+    }
+
+    /// The folder where the instance at `port` keeps its state.
+    pub fn instance_dir(&self, port: u16) -> PathBuf {
+        self.state_dir.join(port.to_string())
+    }
+
+    /// The ledger of the instance at `port`.
+    pub fn range_file(&self, port: u16) -> PathBuf {
+        self.range_file.clone().unwrap_or_else(|| self.instance_dir(port).join("range.ledger"))
+    }
+
+    /// The master's ledger.
+    pub fn master_range_file(&self) -> PathBuf {
+        self.master_range_file.clone().unwrap_or_else(|| self.state_dir.join("master.ledger"))
+    }
+}

@@ -1,0 +1,180 @@
+//! What a configuration must be beyond its types: a pure function of it.
+
+use std::collections::HashSet;
+
+use super::{Config, Limits, path::KeyPath, ports};
+
+/// Most instances of one server.
+const INSTANCES_MAX: usize = 1000;
+/// The sizes of charts.
+const CHART_SIZES: [&str; 3] = ["S", "M", "L"];
+/// The periods of charts.
+const CHART_PERIODS: [&str; 8] = ["1h", "3h", "6h", "12h", "1day", "3day", "7day", "1m"];
+
+/// A rule that is not kept.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Breach {
+    /// The keys it is about; the fault is told at the first.
+    pub(super) keys: Vec<KeyPath>,
+    /// What is wrong and what would be right.
+    pub(super) message: String,
+}
+
+impl Breach {
+    pub(super) fn new(keys: impl IntoIterator<Item = KeyPath>, message: String) -> Self {
+        Self { keys: keys.into_iter().collect(), message }
+    }
+
+    fn at(key: &str, message: String) -> Self {
+        Self::new([KeyPath::from(key)], message)
+    }
+}
+
+/// Every rule that `config` does not keep.
+pub(super) fn breaches(config: &Config) -> Vec<Breach> {
+    let mut found = instances(config);
+    found.extend(servers(config));
+    found.extend(master(config));
+    found.extend(times(config));
+    found.extend(limits(&config.limits));
+    found.extend(shares(config));
+    found.extend(charts(config));
+    found.extend(ports::breaches(config));
+    found
+}
+
+fn instances(config: &Config) -> Vec<Breach> {
+    let key = KeyPath::from("instances");
+    let mut found = Vec::new();
+    match config.instances.len() {
+        0 => found.push(Breach::at("instances", "empty: a server has at least one instance".into())),
+        count if count > INSTANCES_MAX => {
+            let message = format!("{count} instances: expected at most {INSTANCES_MAX} on one server");
+            found.push(Breach::at("instances", message));
+        }
+        _ => {}
+    }
+    let mut seen = HashSet::new();
+    for (index, port) in config.instances.iter().enumerate() {
+        if !seen.insert(port) {
+            found.push(Breach::new([key.item(index)], format!("{port} stands here twice")));
+        }
+    }
+    found
+}
+
+fn servers(config: &Config) -> Vec<Breach> {
+    let key = KeyPath::from("servers");
+    let mut found = Vec::new();
+    let mut seen = HashSet::new();
+    for (index, server) in config.servers.iter().enumerate() {
+        if !seen.insert(server) {
+            found.push(Breach::new([key.item(index)], format!("{server} stands here twice")));
+        }
+        if *server == config.server {
+            let message = format!("{server} is this server itself: name only the others");
+            found.push(Breach::new([key.item(index), "server".into()], message));
+        }
+    }
+    found
+}
+
+fn master(config: &Config) -> Vec<Breach> {
+    let master = &config.master;
+    if master.server == config.server {
+        if config.instances.contains(&master.port) {
+            return Vec::new();
+        }
+        let keys = ["master.port", "instances", "server", "master.server"].map(KeyPath::from);
+        let message = format!("{} is none of this server's instances", master.port);
+        return vec![Breach::new(keys, message)];
+    }
+    let mut found = Vec::new();
+    if !config.servers.contains(&master.server) {
+        let keys = ["master.server", "servers", "server"].map(KeyPath::from);
+        let message =
+            format!("{} is neither this server nor one of `servers`: nobody could reach it", master.server);
+        found.push(Breach::new(keys, message));
+    }
+    if master.port == 0 {
+        found.push(Breach::at("master.port", "0 is no port: expected 1 to 65535".into()));
+    }
+    found
+}
+
+fn times(config: &Config) -> Vec<Breach> {
+    let t = &config.timeouts;
+    let times = [
+        ("timeouts.agent", t.agent),
+        ("timeouts.client", t.client),
+        ("timeouts.no_reply", t.no_reply),
+        ("timeouts.head", t.head),
+        ("timeouts.idle", t.idle),
+        ("timeouts.stall", t.stall),
+        ("timeouts.lookup", t.lookup),
+        ("stats.period", config.stats.period),
+    ];
+    let zero = times.into_iter().filter(|(_, time)| time.get().is_zero());
+    zero.map(|(key, _)| Breach::at(key, "0 is no time: expected more than 0 seconds".into())).collect()
+}
+
+fn limits(limits: &Limits) -> Vec<Breach> {
+    let ranges = [
+        ("limits.body_bytes", limits.body_bytes, 1, u64::MAX),
+        ("limits.header_bytes", limits.header_bytes as u64, 1024, 65_536),
+        ("limits.headers", limits.headers as u64, 16, 256),
+        ("limits.buffer_bytes", limits.buffer_bytes as u64, 8192, 16 << 20),
+        ("limits.connections", limits.connections as u64, 16, u64::MAX),
+        ("limits.parked_per_id", limits.parked_per_id as u64, 1, u64::MAX),
+        ("limits.waiting_per_id", limits.waiting_per_id as u64, 1, u64::MAX),
+        ("limits.max_instance_failed", limits.max_instance_failed.into(), 1, u64::MAX),
+        ("limits.locations", limits.locations as u64, 1000, u64::MAX),
+    ];
+    ranges.into_iter().filter_map(|(key, value, min, max)| outside(key, value, min, max)).collect()
+}
+
+fn outside(key: &str, value: u64, min: u64, max: u64) -> Option<Breach> {
+    let expected = if max == u64::MAX { format!("{min} or more") } else { format!("{min} to {max}") };
+    let fits = (min..=max).contains(&value);
+    (!fits).then(|| Breach::at(key, format!("{value} is out of bounds: expected {expected}")))
+}
+
+fn shares(config: &Config) -> Vec<Breach> {
+    let mut found: Vec<Breach> =
+        outside("range.size", config.range.size, 1, 1_000_000_000).into_iter().collect();
+    let refill_below = config.range.refill_below;
+    if !(0.0..1.0).contains(&refill_below) {
+        let message = format!("{refill_below} is out of bounds: expected 0 or more, and less than 1");
+        found.push(Breach::at("range.refill_below", message));
+    }
+    for (key, share) in
+        [("alert.cpu_over", config.alert.cpu_over), ("alert.threshold", config.alert.threshold)]
+    {
+        if !(0.0..=1.0).contains(&share) {
+            found.push(Breach::at(key, format!("{share} is no share: expected 0 to 1")));
+        }
+    }
+    found
+}
+
+fn charts(config: &Config) -> Vec<Breach> {
+    let mut found = Vec::new();
+    for (size, periods) in &config.monitor.charts {
+        let key = KeyPath::from("monitor.charts").key(size.as_str());
+        if !CHART_SIZES.contains(&size.as_str()) {
+            let message = format!("{size:?} is no chart size: expected {}", CHART_SIZES.join(", "));
+            found.push(Breach::new([key.clone()], message));
+        }
+        for (index, period) in periods.iter().enumerate() {
+            if !CHART_PERIODS.contains(&period.as_str()) {
+                let message = format!("{period:?} is no period: expected {}", CHART_PERIODS.join(", "));
+                found.push(Breach::new([key.item(index)], message));
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod tests;

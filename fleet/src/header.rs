@@ -1,0 +1,129 @@
+//! The protocol's headers (docs/protocol.md), and which headers travel end to end.
+
+use http::{HeaderMap, HeaderName, header};
+
+macro_rules! headers {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        $($(#[$doc])* pub const $name: HeaderName = HeaderName::from_static($text);)*
+    };
+}
+
+headers! {
+    /// Customer ID, decimal.
+    PRODUCT_UNIV_ID = "x-iwp-productunivid";
+    /// One transaction; chosen by the instance, opaque to clients.
+    REQUEST_ID = "x-iwp-requestid";
+    /// `0`: no app came (to an agent), no agent there (to an app).
+    RESPONSE_TYPE = "x-iwp-responsetype";
+    /// On an agent's reply: the status that the app is to see, 200 to 599.
+    RESPONSE_CODE = "x-iwp-responsecode";
+    /// Why a call failed.
+    REASON = "x-iwp-reason";
+    /// `1` beside status 504: the agent took the request and did not answer in time.
+    IS_RECYCLE = "x-iwp-isrecycle";
+    /// A server: of the calling instance, or of the agent's.
+    HOST = "x-iwp-host";
+    /// A port: of the calling instance, or of the agent's.
+    PORT = "x-iwp-port";
+    /// Comma-separated servers that an instance knows.
+    HOSTS = "x-iwp-hosts";
+    /// Comma-separated sibling ports that an instance knows.
+    PORTS = "x-iwp-ports";
+    /// First ID of a granted range, inclusive.
+    RANGE_FROM = "x-iwp-range-from";
+    /// Last ID of a granted range, inclusive.
+    RANGE_TO = "x-iwp-range-to";
+    /// How many IDs are asked for.
+    RANGE_SIZE = "x-iwp-range-size";
+    /// The proof that a caller owns a customer ID; never relayed.
+    TOKEN = "x-iwp-token";
+    /// The proof that a call comes from an instance of this fleet; never relayed.
+    SIGNATURE = "x-iwp-signature";
+    /// SHA-256 of a signed call's body, in hexadecimal; covered by the signature.
+    DIGEST = "x-iwp-digest";
+    /// When an agent connected, ms since 1970.
+    SINCE = "x-iwp-since";
+    /// `1`: the sender takes `/announce`.
+    ANNOUNCE = "x-iwp-announce";
+    /// `1` beside an error: nothing of the request has reached an agent, so that it can be sent again.
+    RETRY = "x-iwp-retry";
+    /// `1` on a greeting: the sender is about to end.
+    LEAVING = "x-iwp-leaving";
+    /// The method that an app wants at the agent's local service.
+    METHOD = "x-iwp-method";
+    /// The path that an app wants at the agent's local service.
+    PATH = "x-iwp-path";
+    /// The caller's address, set by the front.
+    REAL_IP = "x-real-ip";
+    /// The addresses that a call passed, set by proxies.
+    FORWARDED_FOR = "x-forwarded-for";
+}
+
+/// Whether a header belongs to one connection only (RFC 9110 §7.6.1), and so never crosses the relay.
+///
+/// `Content-Length` and `Expect` are here too: the relay's own HTTP layers speak them with each side.
+pub fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        header::CONNECTION
+            | header::CONTENT_LENGTH
+            | header::EXPECT
+            | header::PROXY_AUTHENTICATE
+            | header::PROXY_AUTHORIZATION
+            | header::TE
+            | header::TRAILER
+            | header::TRANSFER_ENCODING
+            | header::UPGRADE
+    ) || matches!(name.as_str(), "keep-alive" | "proxy-connection")
+}
+
+/// Removes what must not cross from one side of a transaction to the other: hop-by-hop headers, those that
+/// `Connection` names, and the caller's token and signature.
+pub fn keep_end_to_end(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+    let own: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_hop_by_hop(name) || **name == TOKEN || **name == SIGNATURE)
+        .cloned()
+        .collect();
+    for name in own {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_end_to_end_headers_stay() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "keep-alive, X-Secret"),
+            ("connection", "x-other"),
+            ("x-secret", "1"),
+            ("x-other", "1"),
+            ("transfer-encoding", "chunked"),
+            ("x-iwp-token", "t"),
+            ("x-iwp-path", "/a"),
+            ("content-type", "text/plain"),
+            ("set-cookie", "a"),
+            ("set-cookie", "b"),
+        ] {
+            headers.append(HeaderName::from_static(name), value.parse().unwrap());
+        }
+        keep_end_to_end(&mut headers);
+        let mut left: Vec<_> = headers.iter().map(|(name, _)| name.as_str()).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["content-type", "set-cookie", "set-cookie", "x-iwp-path"]);
+    }
+}

@@ -1,0 +1,16 @@
+//! What every program of a Switchboard fleet agrees on: customer IDs, names of servers, wire headers,
+//! keys with the tokens and signatures made from them, configuration, and the status snapshot.
+//!
+//! No sockets and no tasks live here: everything takes values and gives values, so that the relay, the
+//! front and the command line can share it without sharing a runtime.
+
+pub mod config;
+pub mod header;
+mod id;
+mod key;
+mod name;
+pub mod snapshot;
+
+pub use id::{CustomerId, InvalidCustomerId};
+pub use key::{KeyFileError, KeyRing, SIGNATURE_MAX_AGE, SignatureError};
+pub use name::{InstanceName, InvalidServerName, ServerName};

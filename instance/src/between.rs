@@ -1,0 +1,207 @@
+//! Calls from other instances of the fleet.
+
+use std::{net::IpAddr, rc::Rc, time::Instant};
+
+use http::{HeaderMap, HeaderValue, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::{Request, Response, body::Incoming};
+use switchboard_fleet::{InstanceName, KeyRing, ServerName, header};
+
+use crate::{
+    announcement,
+    body::AnswerBody,
+    caller::{Admission, admit, customer, number, sender, text},
+    exchange::Found,
+    greeter,
+    hub::{Answer, Hub, now_ms},
+    outgoing::sign_answer,
+    peers::Peer,
+    refusal::Refusal,
+    route::{FleetRoute, Level},
+};
+
+/// Answers a call from another instance.
+///
+/// # Errors
+/// 401 if it is not let in, 400 if it is no such call, 403 if an unsigned one names a server that is not configured.
+pub(crate) async fn answer(
+    hub: Rc<Hub>,
+    route: FleetRoute,
+    level: Level,
+    caller: IpAddr,
+    request: Request<Incoming>,
+) -> Result<Answer, Refusal> {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path();
+    let admission = admit(&parts.method, path, &parts.headers, caller, &hub.keys, &hub.config.admit)?;
+    let mut told = match route {
+        FleetRoute::Hello => hello(&hub, level, admission, &parts.headers)?,
+        FleetRoute::Connected => connected(&hub, level, admission, &parts.headers)?,
+        FleetRoute::Announce => announce(&hub, level, admission, &parts.headers, body).await?,
+        FleetRoute::Find => find(&hub, &parts.headers)?,
+        FleetRoute::Range => range(&hub, level, &parts.headers).await?,
+    };
+    if admission == Admission::Signed {
+        sign_answer(&hub.keys, path, &parts.headers, &mut told);
+    }
+    let mut answer = Response::new(AnswerBody::empty());
+    *answer.headers_mut() = told;
+    Ok(answer)
+}
+
+fn hello(
+    hub: &Rc<Hub>,
+    level: Level,
+    admission: Admission,
+    headers: &HeaderMap,
+) -> Result<HeaderMap, Refusal> {
+    let newcomer = admitted_sender(hub, admission, headers)?;
+    let leaving = text(headers, header::LEAVING) == Some("1");
+    let peer = hub.peers.borrow().of(&newcomer);
+    if let Some(peer) = peer {
+        let news = meet_newcomer(hub, peer, leaving, headers);
+        if news && level == Level::Server {
+            greeter::pass_on(hub, &newcomer, leaving);
+        }
+    }
+    let mut told = HeaderMap::new();
+    told.insert(header::ANNOUNCE, HeaderValue::from_static("1"));
+    let peers = hub.peers.borrow();
+    insert_list(&mut told, header::HOSTS, peers.servers().map(ServerName::to_string));
+    if level == Level::Instance {
+        insert_list(&mut told, header::PORTS, peers.ports().map(|port| port.to_string()));
+    }
+    Ok(told)
+}
+
+/// Takes a greeting in. Gives whether the others of this server should hear of it.
+fn meet_newcomer(hub: &Hub, peer: Peer, leaving: bool, headers: &HeaderMap) -> bool {
+    let mut peers = hub.peers.borrow_mut();
+    if leaving {
+        // Of another server only one instance ends: the rest of it still answers.
+        let sibling = matches!(peer, Peer::Sibling(_));
+        if sibling {
+            peers.left(&peer, Instant::now());
+        }
+        return sibling;
+    }
+    let news = peers.heard(peer.clone(), Instant::now());
+    if headers.contains_key(header::ANNOUNCE) {
+        peers.shown_announce(&peer, true);
+    }
+    if news {
+        peers.greet_soon(&peer);
+    }
+    news
+}
+
+fn connected(
+    hub: &Rc<Hub>,
+    level: Level,
+    admission: Admission,
+    headers: &HeaderMap,
+) -> Result<HeaderMap, Refusal> {
+    let id = customer(headers)?;
+    let since = number(headers, &header::SINCE)?.unwrap_or_else(now_ms);
+    let place = admitted_sender(hub, admission, headers)?;
+    add_sender(hub, &place);
+    hub.heard_of(id, &place, since);
+    if level == Level::Server {
+        hub.outbox.pass_on(hub, &place, id, since);
+    }
+    Ok(HeaderMap::new())
+}
+
+async fn announce(
+    hub: &Rc<Hub>,
+    level: Level,
+    admission: Admission,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<HeaderMap, Refusal> {
+    let place = admitted_sender(hub, admission, headers)?;
+    let body = Limited::new(body, announcement::BODY_MAX).collect().await;
+    let body = body
+        .map_err(|_| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the announcement is too long").closing())?
+        .to_bytes();
+    let digest = text(headers, header::DIGEST);
+    if admission == Admission::Signed && digest != Some(KeyRing::digest(&body).as_str()) && !body.is_empty() {
+        return Err(Refusal::new(StatusCode::UNAUTHORIZED, "X-IWP-Digest is not the body's"));
+    }
+    let news = announcement::parse(&body)?;
+    add_sender(hub, &place);
+    let peer = hub.peers.borrow().of(&place);
+    if let (Some(peer), Level::Instance) = (peer, level) {
+        hub.peers.borrow_mut().shown_announce(&peer, true);
+    }
+    for (id, since) in news {
+        hub.heard_of(id, &place, since);
+        if level == Level::Server {
+            hub.outbox.pass_on(hub, &place, id, since);
+        }
+    }
+    Ok(HeaderMap::new())
+}
+
+/// From memory only: a question never leads to another.
+fn find(hub: &Rc<Hub>, headers: &HeaderMap) -> Result<HeaderMap, Refusal> {
+    let id = customer(headers)?;
+    let mut told = HeaderMap::new();
+    let place = if hub.is_here(id) { hub.directory.borrow().get(id) } else { hub.elsewhere(id) };
+    if let Some(place) = place
+        && let Ok(host) = HeaderValue::try_from(place.place.server.as_str())
+    {
+        told.insert(header::HOST, host);
+        told.insert(header::PORT, place.place.port.into());
+        told.insert(header::SINCE, place.since.into());
+    }
+    Ok(told)
+}
+
+async fn range(hub: &Rc<Hub>, level: Level, headers: &HeaderMap) -> Result<HeaderMap, Refusal> {
+    let size =
+        number(headers, &header::RANGE_SIZE)?.ok_or_else(|| Refusal::bad("X-IWP-Range-Size is missing"))?;
+    if size == 0 {
+        return Err(Refusal::bad("X-IWP-Range-Size is 0"));
+    }
+    let mut told = HeaderMap::new();
+    if let Some(granted) = hub.ids.grant(hub, size, level).await {
+        told.insert(header::RANGE_FROM, granted.first().get().into());
+        told.insert(header::RANGE_TO, granted.last().get().into());
+    }
+    Ok(told)
+}
+
+/// The instance a call speaks for, if it may be contacted and named to others.
+fn admitted_sender(hub: &Hub, admission: Admission, headers: &HeaderMap) -> Result<InstanceName, Refusal> {
+    let place = sender(headers)?;
+    if admission == Admission::Signed || hub.peers.borrow().is_configured(&place.server) {
+        return Ok(place);
+    }
+    Err(Refusal::new(StatusCode::FORBIDDEN, "X-IWP-Host is not configured here, and the call is not signed"))
+}
+
+fn add_sender(hub: &Hub, place: &InstanceName) {
+    let peer = hub.peers.borrow().of(place);
+    if let Some(peer) = peer {
+        let mut peers = hub.peers.borrow_mut();
+        if peers.heard(peer.clone(), Instant::now()) {
+            peers.greet_soon(&peer);
+        }
+    }
+}
+
+fn insert_list(headers: &mut HeaderMap, name: http::HeaderName, items: impl Iterator<Item = String>) {
+    if let Ok(value) = HeaderValue::try_from(items.collect::<Vec<_>>().join(",")) {
+        headers.insert(name, value);
+    }
+}
+
+impl Hub {
+    /// Whether the agent of `id` is at this instance: a poll is parked, or expected back.
+    pub(crate) fn is_here(&self, id: switchboard_fleet::CustomerId) -> bool {
+        !self.is_draining()
+            && self.is_settled(id)
+            && self.exchange.borrow().look(id, Instant::now()) != Found::Nobody
+    }
+}

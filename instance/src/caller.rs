@@ -1,0 +1,195 @@
+//! Who is calling, and what the call's own headers say. Whatever is wrong here is refused before anything changes.
+
+use std::{net::IpAddr, time::SystemTime};
+
+use http::{HeaderMap, HeaderName, Method, StatusCode, header::AsHeaderName};
+use switchboard_fleet::{
+    CustomerId, InstanceName, KeyRing, ServerName, SignatureError,
+    config::{Admit, Config},
+    header,
+};
+
+use crate::refusal::Refusal;
+
+/// Bytes of one `X-IWP-*` header; the lists of names may be longer.
+const VALUE_MAX: usize = 1024;
+
+/// How a call between instances was let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// It is signed with a key of this fleet.
+    Signed,
+    /// It comes from a network that is configured to need no signature.
+    Legacy,
+}
+
+/// Checks every `X-IWP-*` header: given once, visible ASCII, not too long.
+pub(crate) fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
+    for name in headers.keys().filter(|name| name.as_str().starts_with("x-iwp-")) {
+        let mut values = headers.get_all(name).iter();
+        let value = values.next().map(|value| value.as_bytes()).unwrap_or_default();
+        let long = *name == header::HOSTS || *name == header::PORTS || *name == header::PATH;
+        if values.next().is_some() {
+            return Err(Refusal::bad(format!("{name} given more than once")));
+        }
+        if !value.iter().all(|byte| (b' '..=b'~').contains(byte)) {
+            return Err(Refusal::bad(format!("{name} is not visible ASCII")));
+        }
+        if value.len() > VALUE_MAX && !long {
+            return Err(Refusal::bad(format!("{name} is too long")));
+        }
+    }
+    Ok(())
+}
+
+/// The text of a header that [`check_headers`] has passed.
+pub(crate) fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The number in a header, if it is there.
+pub(crate) fn number(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>, Refusal> {
+    let Some(text) = text(headers, name) else { return Ok(None) };
+    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| plain);
+    number.map(Some).ok_or_else(|| Refusal::bad(format!("{name} is no number")))
+}
+
+/// The customer whom the call is about.
+pub(crate) fn customer(headers: &HeaderMap) -> Result<CustomerId, Refusal> {
+    let text = text(headers, header::PRODUCT_UNIV_ID)
+        .ok_or_else(|| Refusal::bad("X-IWP-ProductUnivId is missing"))?;
+    text.parse().map_err(|error| Refusal::bad(format!("X-IWP-ProductUnivId is {error}")))
+}
+
+/// Checks that the caller owns `id`.
+pub(crate) fn check_token(
+    headers: &HeaderMap,
+    id: CustomerId,
+    keys: &KeyRing,
+    admit: &Admit,
+) -> Result<(), Refusal> {
+    match headers.get(header::TOKEN) {
+        Some(token) if keys.verify_token(id, token.as_bytes()) => Ok(()),
+        None if admit.legacy_agents => Ok(()),
+        Some(_) => Err(Refusal::new(StatusCode::UNAUTHORIZED, "X-IWP-Token is not this customer's")),
+        None => Err(Refusal::new(StatusCode::UNAUTHORIZED, "X-IWP-Token is missing")),
+    }
+}
+
+/// The address of the caller. What the front says of it is believed only if it is the front that calls.
+pub(crate) fn address(socket: IpAddr, headers: &HeaderMap, config: &Config) -> IpAddr {
+    if !is_front(socket, config) {
+        return socket;
+    }
+    let forwarded = || text(headers, header::FORWARDED_FOR).and_then(|list| list.split(',').next());
+    let said = text(headers, header::REAL_IP).or_else(forwarded);
+    said.and_then(|said| said.trim().parse().ok()).unwrap_or(socket)
+}
+
+/// Whether connections from this address are the front's.
+pub(crate) fn is_front(socket: IpAddr, config: &Config) -> bool {
+    socket.is_loopback() || config.front.listen.iter().any(|front| front.ip() == socket)
+}
+
+/// Lets in a call between instances.
+///
+/// # Errors
+/// 401 if it is neither signed nor from a network that needs no signature.
+pub(crate) fn admit(
+    method: &Method,
+    path: &str,
+    headers: &HeaderMap,
+    caller: IpAddr,
+    keys: &KeyRing,
+    admit: &Admit,
+) -> Result<Admission, Refusal> {
+    match keys.verify(method, path, headers, SystemTime::now()) {
+        Ok(()) => Ok(Admission::Signed),
+        Err(SignatureError::Missing) if admit.legacy_peers.iter().any(|net| net.contains(&caller)) => {
+            Ok(Admission::Legacy)
+        }
+        Err(error) => Err(Refusal::new(StatusCode::UNAUTHORIZED, error.to_string())),
+    }
+}
+
+/// The instance that the call is about: its caller, or the one the caller speaks for.
+pub(crate) fn sender(headers: &HeaderMap) -> Result<InstanceName, Refusal> {
+    let host = text(headers, header::HOST).ok_or_else(|| Refusal::bad("X-IWP-Host is missing"))?;
+    let server: ServerName = host.parse().map_err(|_| Refusal::bad("X-IWP-Host is no server name"))?;
+    let port = number(headers, &header::PORT)?.ok_or_else(|| Refusal::bad("X-IWP-Port is missing"))?;
+    let port = u16::try_from(port).ok().filter(|port| *port > 0);
+    let port = port.ok_or_else(|| Refusal::bad("X-IWP-Port is no port"))?;
+    Ok(InstanceName { server, port })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn headers(pairs: &[(&'static str, &[u8])]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_bytes(value).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn headers_that_are_refused() {
+        for pairs in [
+            &[("x-iwp-productunivid", &b"1"[..]), ("x-iwp-productunivid", b"1")][..],
+            &[("x-iwp-anything", "ä".as_bytes())],
+            &[("x-iwp-token", &[b'a'; VALUE_MAX + 1])],
+        ] {
+            assert_eq!(check_headers(&headers(pairs)).unwrap_err().status, 400);
+        }
+        assert_eq!(check_headers(&headers(&[("x-other", &[0xff]), ("x-other", b"2")])), Ok(()));
+    }
+
+    #[test]
+    fn numbers_are_digits_only() {
+        for value in ["", "+1", "-1", "1.0", "0x1", "1 ", "18446744073709551616"] {
+            assert!(
+                number(&headers(&[("x-iwp-since", value.as_bytes())]), &header::SINCE).is_err(),
+                "{value:?}"
+            );
+        }
+        assert_eq!(number(&headers(&[("x-iwp-since", b"17")]), &header::SINCE), Ok(Some(17)));
+        assert_eq!(number(&headers(&[]), &header::SINCE), Ok(None));
+    }
+
+    #[test]
+    fn only_the_front_is_believed_about_addresses() {
+        let config = Config::default();
+        let told = headers(&[("x-real-ip", b"192.0.2.7"), ("x-forwarded-for", b"192.0.2.8, 10.0.0.1")]);
+        let outside: IpAddr = "198.51.100.1".parse().unwrap();
+        let front: IpAddr = "127.0.0.1".parse().unwrap();
+        assert_eq!(address(outside, &told, &config), outside);
+        assert_eq!(address(front, &told, &config).to_string(), "192.0.2.7");
+        let list = headers(&[("x-forwarded-for", b"192.0.2.8, 10.0.0.1")]);
+        assert_eq!(address(front, &list, &config).to_string(), "192.0.2.8");
+        assert_eq!(address(front, &headers(&[("x-real-ip", b"nonsense")]), &config), front);
+    }
+
+    #[test]
+    fn a_missing_token_is_let_in_only_where_agents_without_are() {
+        let keys = KeyRing::new([[1u8; 32]]);
+        let id = CustomerId::new(5).unwrap();
+        let strict = Admit::default();
+        let open = Admit { legacy_agents: true, ..Admit::default() };
+        let good = headers(&[("x-iwp-token", keys.token(id).as_bytes())]);
+        let wrong = headers(&[("x-iwp-token", b"wrong")]);
+        let none = headers(&[]);
+        for (headers, admit, expected) in [
+            (&good, &strict, true),
+            (&wrong, &strict, false),
+            (&none, &strict, false),
+            (&wrong, &open, false),
+            (&none, &open, true),
+        ] {
+            assert_eq!(check_token(headers, id, &keys, admit).is_ok(), expected);
+        }
+    }
+}

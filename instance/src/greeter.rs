@@ -1,0 +1,137 @@
+//! Greets the other servers and the siblings, again and again: that is how an instance learns who is there, and how
+//! the others learn of it.
+
+use std::{rc::Rc, time::Instant};
+
+use http::{HeaderMap, HeaderValue};
+use switchboard_fleet::{InstanceName, ServerName, header};
+use tokio::time::{Duration, interval};
+
+use crate::{
+    caller::text,
+    hub::Hub,
+    outgoing::{Call, CallError},
+    peers::Peer,
+    route::FleetRoute,
+};
+
+/// How often it is looked whether somebody is due to be greeted.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Most names taken from one answer.
+const NAMES_MAX: usize = 4096;
+
+/// Greets whoever is due, until the instance drains.
+pub(crate) async fn greet_forever(hub: Rc<Hub>) {
+    let mut looks = interval(LOOK_EVERY);
+    while !hub.is_draining() {
+        looks.tick().await;
+        let due = hub.peers.borrow_mut().due(Instant::now());
+        for peer in due {
+            let hub = hub.clone();
+            // Bounded: a peer is due once in GREET_EVERY, and a call ends within `timeouts.lookup`.
+            tokio::task::spawn_local(async move { greet(&hub, &peer).await });
+        }
+    }
+}
+
+/// Greets one peer and takes in what it answers.
+pub(crate) async fn greet(hub: &Rc<Hub>, peer: &Peer) {
+    let answer =
+        hub.outgoing.call(peer, FleetRoute::Hello, Call { headers: greeting(), ..Call::default() }).await;
+    hub.judge(peer, &answer);
+    let Ok(answer) = answer else { return };
+    let mut peers = hub.peers.borrow_mut();
+    peers.shown_announce(peer, answer.contains_key(header::ANNOUNCE));
+    let signed = answer.contains_key(header::SIGNATURE);
+    let now = Instant::now();
+    for name in list(&answer, &header::HOSTS).filter_map(|name| name.parse::<ServerName>().ok()) {
+        // Names from an unsigned answer are not contacted, and a configured one is known already.
+        if signed {
+            peers.named(Peer::Server(name), now);
+        }
+    }
+    if matches!(peer, Peer::Sibling(_)) {
+        for port in
+            list(&answer, &header::PORTS).filter_map(|port| port.parse().ok()).filter(|port| *port > 0)
+        {
+            peers.named(Peer::Sibling(port), now);
+        }
+    }
+}
+
+/// Tells everyone that this instance is about to end, so that nobody is sent here any more.
+pub(crate) async fn say_goodbye(hub: &Rc<Hub>) {
+    let peers: Vec<Peer> = hub.peers.borrow().alive().cloned().collect();
+    let calls = peers.iter().map(|peer| {
+        let mut headers = greeting();
+        headers.insert(header::LEAVING, HeaderValue::from_static("1"));
+        hub.outgoing.call(peer, FleetRoute::Hello, Call { headers, ..Call::default() })
+    });
+    futures_util::future::join_all(calls).await;
+}
+
+/// Passes the greeting of `newcomer` on to the siblings.
+pub(crate) fn pass_on(hub: &Rc<Hub>, newcomer: &InstanceName, leaving: bool) {
+    let siblings: Vec<u16> = hub
+        .peers
+        .borrow()
+        .ports()
+        .filter(|port| *port != newcomer.port || newcomer.server != hub.own.server)
+        .collect();
+    for port in siblings {
+        let hub = hub.clone();
+        let on_behalf = Some(newcomer.clone());
+        // Bounded: only news is passed on, and a call ends within `timeouts.lookup`.
+        tokio::task::spawn_local(async move {
+            let mut headers = HeaderMap::new();
+            if leaving {
+                headers.insert(header::LEAVING, HeaderValue::from_static("1"));
+            }
+            let peer = Peer::Sibling(port);
+            let answer = hub
+                .outgoing
+                .call(&peer, FleetRoute::Hello, Call { on_behalf, headers, ..Call::default() })
+                .await;
+            hub.judge(&peer, &answer);
+        });
+    }
+}
+
+fn greeting() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::ANNOUNCE, HeaderValue::from_static("1"));
+    headers
+}
+
+fn list<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> impl Iterator<Item = &'a str> {
+    text(headers, name)
+        .unwrap_or_default()
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .take(NAMES_MAX)
+}
+
+impl Hub {
+    /// Notes how a call to a peer went.
+    pub(crate) fn judge(&self, peer: &Peer, answer: &Result<HeaderMap, CallError>) {
+        match answer {
+            Ok(_) => self.peers.borrow_mut().answered(peer, Instant::now()),
+            Err(error) if error.is_unknown_route() => {}
+            // A sibling is a process on this machine. Another server's front may be away for a moment only.
+            Err(CallError::Ended) if matches!(peer, Peer::Sibling(_)) => self.peers.borrow_mut().gone(peer),
+            Err(error) => {
+                if self.peers.borrow_mut().failed(peer) {
+                    tracing::warn!(?peer, %error, "peer dropped; it comes back when it calls or answers");
+                } else {
+                    tracing::debug!(?peer, %error, "call failed");
+                }
+            }
+        }
+    }
+
+    /// Whether a place named by an answer or a call may be contacted or told to others.
+    pub(crate) fn may_contact(&self, place: &InstanceName, told_by: &HeaderMap) -> bool {
+        told_by.contains_key(header::SIGNATURE) || self.peers.borrow().is_configured(&place.server)
+    }
+}

@@ -1,0 +1,182 @@
+//! What all tasks of one instance share. There is one thread, so there are no locks; no borrow is held across a wait.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use hyper::Response;
+use rand::{RngExt, rngs::StdRng};
+use switchboard_fleet::{CustomerId, InstanceName, KeyRing, ServerName, config::Config, snapshot::State};
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::{
+    body::AnswerBody,
+    counters::Counters,
+    directory::{Directory, Location},
+    exchange::{Exchange, Rules},
+    ids::Ids,
+    meeting::{AppHandle, Handout, PollHandle},
+    outbox::Outbox,
+    outgoing::Outgoing,
+    peers::Peers,
+    refusal::Refusal,
+    registrations::Registrations,
+    statistics::Period,
+    transact::Reply,
+    transactions::{RequestId, Transactions},
+    watch::Watches,
+};
+
+/// Questions to the fleet under way at a time. Each goes to every server, so that strangers asking for IDs that do not
+/// exist could otherwise make this instance flood the others.
+const LOOKUPS_MAX: usize = 256;
+
+/// An answer to a call.
+pub(crate) type Answer = Response<AnswerBody>;
+
+/// One instance.
+pub(crate) struct Hub {
+    pub(crate) config: Config,
+    pub(crate) own: InstanceName,
+    pub(crate) keys: KeyRing,
+    pub(crate) exchange: RefCell<Exchange<PollHandle, AppHandle>>,
+    pub(crate) transactions: RefCell<Transactions<oneshot::Sender<Result<Reply, Refusal>>>>,
+    pub(crate) directory: RefCell<Directory>,
+    pub(crate) peers: RefCell<Peers>,
+    pub(crate) ids: Ids,
+    pub(crate) outgoing: Outgoing,
+    pub(crate) outbox: Outbox,
+    pub(crate) registrations: Registrations,
+    pub(crate) lookups: Semaphore,
+    pub(crate) counters: Counters,
+    pub(crate) period: Period,
+    pub(crate) watches: Rc<Watches>,
+    pub(crate) state: Cell<State>,
+    /// Set when the time of a draining instance is up: nobody waits any more.
+    pub(crate) ending: Cell<bool>,
+    started: Instant,
+    random: RefCell<StdRng>,
+    sibling_turn: Cell<usize>,
+}
+
+impl Hub {
+    /// An instance that has not heard of anyone yet.
+    pub(crate) fn new(config: Config, port: u16, keys: KeyRing, ids: Ids, outgoing: Outgoing) -> Rc<Self> {
+        let own = config.instance_name(port);
+        let now = Instant::now();
+        let rules = Rules {
+            parked_per_id: config.limits.parked_per_id,
+            waiting_per_id: config.limits.waiting_per_id,
+            cache: config.timeouts.cache.get(),
+        };
+        let mut servers: Vec<ServerName> = config.servers.clone();
+        servers.push(config.master.server.clone());
+        let siblings = config.instances.iter().copied();
+        let peers = Peers::new(own.clone(), servers, siblings, config.limits.max_instance_failed, now);
+        Rc::new(Self {
+            exchange: RefCell::new(Exchange::new(rules)),
+            transactions: RefCell::default(),
+            directory: RefCell::new(Directory::new(config.limits.locations)),
+            peers: RefCell::new(peers),
+            ids,
+            outgoing,
+            outbox: Outbox::default(),
+            registrations: Registrations::new(config.limits.registrations_per_minute),
+            lookups: Semaphore::new(LOOKUPS_MAX),
+            counters: Counters::default(),
+            period: Period::default(),
+            watches: Watches::new(),
+            state: Cell::new(State::Starting),
+            ending: Cell::new(false),
+            started: now,
+            random: RefCell::new(rand::make_rng()),
+            sibling_turn: Cell::new(0),
+            config,
+            own,
+            keys,
+        })
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.state.get() == State::Draining
+    }
+
+    pub(crate) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub(crate) fn fresh_request_id(&self) -> RequestId {
+        RequestId(self.random.borrow_mut().random())
+    }
+
+    /// The agent of `id` is here from now on: noted, and told to the fleet.
+    pub(crate) fn settle(self: &Rc<Self>, id: CustomerId) {
+        self.exchange.borrow_mut().seen(id, Instant::now());
+        let known = self.directory.borrow().get(id);
+        // Later than whatever was heard, even from a clock that is ahead of this one: what the agent does now is newest.
+        let since = known.map_or(0, |known| known.since + 1).max(now_ms());
+        self.directory.borrow_mut().note(id, &self.own, since);
+        self.outbox.announce_to_all(self, &self.own, id, since);
+    }
+
+    /// Whether, as far as is known here, the agent of `id` connected to this instance last.
+    pub(crate) fn is_settled(&self, id: CustomerId) -> bool {
+        self.directory.borrow().get(id).is_some_and(|location| location.place == self.own)
+    }
+
+    /// Another instance says that the agent of `id` is at `place`.
+    pub(crate) fn heard_of(&self, id: CustomerId, place: &InstanceName, since: u64) {
+        // A clock ahead of ours must not pin an agent to a place that it leaves.
+        let since = since.min(now_ms());
+        if !self.directory.borrow_mut().note(id, place, since) || *place == self.own {
+            return;
+        }
+        let mut exchange = self.exchange.borrow_mut();
+        exchange.moved(id);
+        while let Some(app) = exchange.next_app(id) {
+            app.moved();
+        }
+    }
+
+    /// Where the agent of `id` is, if that is another instance which may be expected to answer.
+    pub(crate) fn elsewhere(&self, id: CustomerId) -> Option<Location> {
+        let location = self.directory.borrow().get(id)?;
+        (location.place != self.own && self.peers.borrow().is_alive(&location.place)).then_some(location)
+    }
+
+    /// A sibling that may take an agent over; another one each time.
+    pub(crate) fn hint(&self) -> Option<u16> {
+        let ports: Vec<u16> = self.peers.borrow().ports().collect();
+        let turn = self.sibling_turn.get();
+        self.sibling_turn.set(turn.wrapping_add(1));
+        ports.get(turn.checked_rem(ports.len())?).copied()
+    }
+
+    /// Tells everyone who still waits that the time is up.
+    pub(crate) fn cut_waiting(&self) {
+        self.ending.set(true);
+        for app in self.exchange.borrow_mut().take_waiting() {
+            app.moved();
+        }
+        for app in self.transactions.borrow_mut().take_waiting() {
+            // An app that has just gone needs no telling.
+            let _ = app.send(Err(Refusal::busy("this instance ended before the agent answered")));
+        }
+    }
+
+    /// Releases every parked poll, so that the agents go to a sibling.
+    pub(crate) fn release_polls(&self) {
+        let polls = self.exchange.borrow_mut().release_all();
+        for poll in polls {
+            // A poll that has just ended needs no release.
+            let _ = poll.send(Handout::Leave);
+        }
+    }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}

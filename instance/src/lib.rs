@@ -1,0 +1,55 @@
+//! The relay service of one port.
+//!
+//! The modules in the order in which a request meets them:
+//!
+//! | module | what happens there |
+//! |---|---|
+//! | [`run`] | an instance starts, serves, drains |
+//! | `server`, `watch`, `guarded`, [`framing`] | a connection is accepted, timed, and stopped where its bytes stop being HTTP |
+//! | `service`, `route`, `caller`, `refusal` | a request finds its route; who calls, and may they |
+//! | `agents` | an agent registers, connects, parks a poll |
+//! | `meeting`, [`exchange`] | an app finds its agent's poll, or waits for it |
+//! | `transact`, `reply`, [`transactions`], `relay`, `body` | request and reply cross, piece by piece |
+//! | `between`, [`peers`], `greeter`, `lookup`, [`directory`], `outbox`, `outgoing` | the rest of the fleet |
+//! | `ids` | customer IDs |
+//! | `status`, `statistics`, `counters` | what the instance shows of itself |
+//!
+//! [`framing`], [`exchange`], [`transactions`], [`directory`] and [`peers`] are pure: no socket, task or clock.
+
+mod absorb;
+mod agents;
+mod announcement;
+mod between;
+mod body;
+mod caller;
+mod counters;
+pub mod directory;
+pub mod exchange;
+pub mod framing;
+#[doc(hidden)]
+pub mod fuzzing;
+mod greeter;
+mod guarded;
+mod hub;
+mod ids;
+mod lookup;
+mod meeting;
+mod outbox;
+mod outgoing;
+pub mod peers;
+mod refusal;
+mod registrations;
+mod relay;
+mod reply;
+mod route;
+pub mod run;
+mod server;
+mod service;
+mod statistics;
+mod status;
+mod tls;
+mod transact;
+pub mod transactions;
+mod watch;
+
+pub use run::{StartError, run};

@@ -1,0 +1,140 @@
+//! How an app finds its agent's poll: parked here, expected here, or gone elsewhere.
+
+use std::{rc::Rc, time::Instant};
+
+use http::HeaderMap;
+use switchboard_fleet::{CustomerId, InstanceName};
+use tokio::{sync::oneshot, time::timeout};
+
+use crate::{
+    agents::draining,
+    exchange::{Found, Ticket},
+    hub::Hub,
+    lookup,
+    refusal::Refusal,
+    relay::Relay,
+};
+
+/// What a parked poll is answered with.
+pub(crate) enum Handout {
+    /// An app's request.
+    Request(Box<HandedRequest>),
+    /// Nothing: a newer poll took its place.
+    Replaced,
+    /// Nothing, and not to come back: this instance is about to end.
+    Leave,
+}
+
+/// An app's request on its way to an agent.
+pub(crate) struct HandedRequest {
+    /// End-to-end headers and the request ID.
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Relay,
+}
+
+/// A parked poll.
+pub(crate) type PollHandle = oneshot::Sender<Handout>;
+
+/// A waiting app.
+pub(crate) struct AppHandle(oneshot::Sender<Turn>);
+
+/// What happens to a waiting app.
+enum Turn {
+    Poll(PollHandle),
+    Moved,
+}
+
+impl AppHandle {
+    /// Gives the app a poll; gives the poll back if the app has just gone.
+    pub(crate) fn serve(self, poll: PollHandle) -> Result<(), PollHandle> {
+        match self.0.send(Turn::Poll(poll)) {
+            Err(Turn::Poll(poll)) => Err(poll),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells the app to look elsewhere.
+    pub(crate) fn moved(self) {
+        // An app that has just gone needs no telling.
+        let _ = self.0.send(Turn::Moved);
+    }
+}
+
+/// What an app finds in the end.
+pub(crate) enum Meeting {
+    Poll(PollHandle),
+    Elsewhere(InstanceName),
+    Nobody,
+}
+
+/// Where the agent of `id` is: here, elsewhere as far as was heard, or as the fleet says when asked.
+pub(crate) async fn locate(hub: &Rc<Hub>, id: CustomerId) -> Option<InstanceName> {
+    if hub.is_here(id) {
+        return Some(hub.own.clone());
+    }
+    if let Some(location) = hub.elsewhere(id) {
+        return Some(location.place);
+    }
+    let location = lookup::ask_fleet(hub, id).await?;
+    hub.heard_of(id, &location.place, location.since);
+    Some(location.place)
+}
+
+/// Looks for the agent of `id` until it is found or no longer expected.
+///
+/// # Errors
+/// 503 if too many apps wait for this agent, or if this instance ends.
+pub(crate) async fn meet(hub: &Rc<Hub>, id: CustomerId) -> Result<Meeting, Refusal> {
+    let mut asked = false;
+    loop {
+        let found = hub.exchange.borrow_mut().find(id, Instant::now());
+        if let Found::Poll(poll) = found {
+            return Ok(Meeting::Poll(poll));
+        }
+        if let Some(location) = hub.elsewhere(id) {
+            return Ok(Meeting::Elsewhere(location.place));
+        }
+        if hub.ending.get() {
+            return Err(draining());
+        }
+        if matches!(found, Found::Expected) {
+            if let Some(poll) = wait_in_line(hub, id).await? {
+                return Ok(Meeting::Poll(poll));
+            }
+            continue;
+        }
+        if asked {
+            return Ok(Meeting::Nobody);
+        }
+        asked = true;
+        if let Some(location) = lookup::ask_fleet(hub, id).await {
+            hub.heard_of(id, &location.place, location.since);
+            return Ok(Meeting::Elsewhere(location.place));
+        }
+    }
+}
+
+/// Waits `timeouts.client` for a poll; `None` means: look again.
+async fn wait_in_line(hub: &Rc<Hub>, id: CustomerId) -> Result<Option<PollHandle>, Refusal> {
+    let (turn, served) = oneshot::channel();
+    let ticket = hub.exchange.borrow_mut().wait(id, AppHandle(turn));
+    let ticket = ticket.map_err(|_| Refusal::busy("too many apps wait for this agent").retriable())?;
+    let _place = InLine { hub: hub.clone(), id, ticket };
+    match timeout(hub.config.timeouts.client.get(), served).await {
+        Ok(Ok(Turn::Poll(poll))) => Ok(Some(poll)),
+        _ => Ok(None),
+    }
+}
+
+/// A place in the line, left on drop.
+struct InLine {
+    hub: Rc<Hub>,
+    id: CustomerId,
+    ticket: Ticket,
+}
+
+impl Drop for InLine {
+    fn drop(&mut self) {
+        self.hub.exchange.borrow_mut().leave(self.id, self.ticket);
+    }
+}

@@ -1,0 +1,202 @@
+//! The life of an instance: start, serve, drain.
+
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    path::PathBuf,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use switchboard_fleet::{KeyFileError, KeyRing, config::Config, snapshot::State};
+use switchboard_range::{Kind, Ledger, LedgerError};
+use tokio::{
+    net::TcpListener,
+    task::{AbortHandle, spawn_local},
+    time::{interval, sleep, timeout},
+};
+
+use crate::{
+    greeter,
+    hub::Hub,
+    ids::{self, Ids},
+    outgoing::Outgoing,
+    server, statistics, tls,
+    watch::{Patience, TICK},
+};
+
+/// Connections waiting to be accepted; the kernel has a bound of its own (`net.core.somaxconn`).
+const BACKLOG: i32 = 4096;
+/// How often customers are forgotten of whom nothing is left.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// Peers get so long to hear that this instance is about to end.
+const GOODBYE_MAX: Duration = Duration::from_millis(500);
+/// Apps whose agent has just been sent to a sibling get so long to be told where it is.
+const HANDOVER_MIN: Duration = Duration::from_millis(500);
+/// After the drain, the last answers get so long to leave.
+const FLUSH: Duration = Duration::from_millis(100);
+
+/// Why an instance cannot start. Each is one line that says what, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The port is taken, or the address is not this machine's.
+    #[error(
+        "cannot listen on {address}: {cause}; stop what uses it, or choose another port (`instances`, `listen`)"
+    )]
+    Listen {
+        /// Where it should have listened.
+        address: SocketAddr,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The fleet's key.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// A ledger of customer IDs.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The folder for what must not be lost.
+    #[error("{}: the folder cannot be made ({cause}); create it, or change `state_dir`", .path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// Certificate or key of direct HTTPS.
+    #[error("listen.https: {0}")]
+    Https(String),
+    /// The system's own certificates, or its signals.
+    #[error("the system refuses: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Runs the instance of `port` until `stop` ends, then drains it.
+///
+/// Prints `listening on ADDR` to standard output when it serves. Must be awaited on a `LocalRuntime` of tokio or within
+/// a `LocalSet`: an instance has one thread.
+///
+/// # Errors
+/// [`StartError`]; nothing has been served then.
+pub async fn run(config: Config, port: u16, stop: impl Future<Output = ()>) -> Result<(), StartError> {
+    let keys = KeyRing::read(&config.key_file)?;
+    let https = config.listen.https.as_ref();
+    let tls = https.map(|https| tls::server_config(https).map(|config| (https.port, config))).transpose();
+    let tls = tls.map_err(StartError::Https)?;
+    let listener = listen(SocketAddr::new(config.listen.address, port))?;
+    let tls = tls
+        .map(|(port, tls)| listen(SocketAddr::new(config.listen.address, port)).map(|l| (l, tls)))
+        .transpose()?;
+    let ids = open_ids(&config, port)?;
+    let outgoing = Outgoing::new(
+        config.instance_name(port),
+        config.listen.address,
+        keys.clone(),
+        config.timeouts.lookup.get(),
+        !config.admit.legacy_peers.is_empty(),
+    )?;
+    let hub = Hub::new(config, port, keys, ids, outgoing);
+    let address = listener.local_addr()?;
+    let mut tasks = Tasks(vec![
+        spawn_local(sweep_forever(hub.clone())).abort_handle(),
+        spawn_local(greeter::greet_forever(hub.clone())).abort_handle(),
+        spawn_local(ids::keep_filled(hub.clone())).abort_handle(),
+    ]);
+    if let Some(path) = hub.config.stats_file.clone() {
+        tasks.0.push(spawn_local(statistics::write_forever(hub.clone(), path)).abort_handle());
+    }
+    if let Some((listener, tls)) = tls {
+        let https_address = listener.local_addr()?;
+        tracing::info!(%https_address, "listening by HTTPS");
+        tasks.0.push(spawn_local(server::accept_forever(hub.clone(), listener, Some(tls))).abort_handle());
+    }
+    tasks.0.push(spawn_local(server::accept_forever(hub.clone(), listener, None)).abort_handle());
+    hub.state.set(State::Ready);
+    tracing::info!(%address, master = hub.config.is_master(port), "ready");
+    // The parent reads this line; without a reader the instance serves all the same.
+    let _ = writeln!(io::stdout(), "listening on {address}");
+    stop.await;
+    drain(&hub).await;
+    drop(tasks);
+    Ok(())
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let bind = || {
+        let domain = socket2::Domain::for_address(address);
+        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+        // An instance that was just stopped must not block its own port.
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        TcpListener::from_std(socket.into())
+    };
+    bind().map_err(|cause| StartError::Listen { address, cause })
+}
+
+fn open_ids(config: &Config, port: u16) -> Result<Ids, StartError> {
+    let own = config.range_file(port);
+    let master = config.master_range_file();
+    for path in [&own, &master] {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)
+                .map_err(|cause| StartError::Folder { path: folder.into(), cause })?;
+        }
+    }
+    let own = Ledger::open(&own, Kind::Instance)?;
+    let master = config.is_master(port).then(|| Ledger::open(&master, Kind::Master)).transpose()?;
+    Ok(Ids::new(own, master))
+}
+
+/// Finishes what runs: polls go to a sibling, transactions get `timeouts.drain`, then connections end. The listening
+/// socket closes last, with the tasks.
+async fn drain(hub: &Rc<Hub>) {
+    let began = Instant::now();
+    hub.state.set(State::Draining);
+    tracing::info!(running = hub.transactions.borrow().len(), "draining");
+    // Whoever is told first does not send the agents back here.
+    let _ = timeout(GOODBYE_MAX, greeter::say_goodbye(hub)).await;
+    hub.release_polls();
+    let limit = hub.config.timeouts.drain.get();
+    let mut looks = interval(Duration::from_millis(20));
+    loop {
+        looks.tick().await;
+        let running = hub.transactions.borrow().len() + hub.exchange.borrow().waiting();
+        let age = began.elapsed();
+        if age >= limit || (running == 0 && age >= HANDOVER_MIN.min(limit)) {
+            tracing::info!(cut = running, "drained");
+            break;
+        }
+    }
+    hub.cut_waiting();
+    hub.watches.drain();
+    sleep(FLUSH).await;
+}
+
+async fn sweep_forever(hub: Rc<Hub>) {
+    let timeouts = &hub.config.timeouts;
+    let patience =
+        Patience { idle: timeouts.idle.get(), head: timeouts.head.get(), stall: timeouts.stall.get() };
+    let mut ticks = interval(TICK);
+    let mut swept = Instant::now();
+    loop {
+        ticks.tick().await;
+        hub.watches.tick(patience);
+        if swept.elapsed() >= SWEEP_EVERY {
+            swept = Instant::now();
+            hub.exchange.borrow_mut().sweep(swept);
+        }
+    }
+}
+
+/// Tasks that end with the instance.
+struct Tasks(Vec<AbortHandle>);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        for task in &self.0 {
+            task.abort();
+        }
+    }
+}

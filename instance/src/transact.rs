@@ -1,0 +1,211 @@
+//! A transaction, the apps' side: the request goes to a parked poll, the reply comes back.
+
+use std::{cell::Cell, future::pending, rc::Rc, time::Instant};
+
+use http::{HeaderMap, HeaderValue, StatusCode};
+use http_body::Body as _;
+use hyper::{Request, Response, body::Incoming};
+use switchboard_fleet::{CustomerId, InstanceName, header};
+use tokio::{
+    sync::oneshot,
+    time::{Instant as Deadline, sleep_until},
+};
+
+use crate::{
+    absorb::absorb,
+    agents::remove_instance_voice,
+    body::{AnswerBody, Content},
+    counters::count,
+    hub::{Answer, Hub},
+    meeting::{HandedRequest, Handout, Meeting, PollHandle, meet},
+    refusal::Refusal,
+    relay::{Passage, Relay},
+    transactions::RequestId,
+};
+
+/// An agent's reply on its way to the app.
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    /// End-to-end headers.
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Content,
+    /// When the transaction began, set once the app has this reply: from then on the reply's side counts how it ends.
+    pub(crate) taken: Rc<Cell<Option<Instant>>>,
+}
+
+/// How one attempt with one poll ended.
+enum Attempt {
+    Reply(Reply),
+    /// The poll was dead: the request is whole and can go to another.
+    Unread(Incoming),
+    Failed(Refusal),
+}
+
+/// `/client/PORT`: an app's request, carried to the agent and answered with its reply.
+///
+/// # Errors
+/// 400, 413: the request's own fault. 503: the agent broke off. 504: it did not answer in time. 502: it answered
+/// nonsense.
+pub(crate) async fn ask(hub: Rc<Hub>, id: CustomerId, request: Request<Incoming>) -> Result<Answer, Refusal> {
+    let (parts, mut body) = request.into_parts();
+    check_length(&body, hub.config.limits.body_bytes)?;
+    let mut headers = parts.headers;
+    header::keep_end_to_end(&mut headers);
+    remove_instance_voice(&mut headers);
+    headers.remove(header::REQUEST_ID);
+    headers.remove(header::RESPONSE_CODE);
+    loop {
+        let poll = match meet(&hub, id).await? {
+            Meeting::Poll(poll) => poll,
+            Meeting::Elsewhere(place) => return Ok(absorb(body, at(&place)).await),
+            Meeting::Nobody => return Ok(absorb(body, nobody()).await),
+        };
+        let running = Running::begin(&hub, id);
+        match running.attempt(poll, headers.clone(), body).await {
+            Attempt::Reply(reply) => return Ok(running.answer(reply)),
+            Attempt::Failed(refusal) => return Err(refusal),
+            Attempt::Unread(whole) => {
+                running.forget();
+                body = whole;
+            }
+        }
+    }
+}
+
+/// The refusal of a body that says itself that it is too long.
+///
+/// # Errors
+/// 413, before any of it is read.
+pub(crate) fn check_length(body: &Incoming, limit: u64) -> Result<(), Refusal> {
+    if body.size_hint().lower() > limit { Err(too_long()) } else { Ok(()) }
+}
+
+/// 413.
+pub(crate) fn too_long() -> Refusal {
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is longer than allowed").closing()
+}
+
+/// "The agent is at that instance."
+pub(crate) fn at(place: &InstanceName) -> Answer {
+    let mut answer = Response::new(AnswerBody::empty());
+    if let Ok(host) = HeaderValue::try_from(place.server.as_str()) {
+        answer.headers_mut().insert(header::HOST, host);
+        answer.headers_mut().insert(header::PORT, place.port.into());
+    }
+    answer
+}
+
+/// "No agent there."
+pub(crate) fn nobody() -> Answer {
+    let mut answer = Response::new(AnswerBody::empty());
+    answer.headers_mut().insert(header::RESPONSE_TYPE, HeaderValue::from_static("0"));
+    answer
+}
+
+/// A transaction in the table; ended on drop.
+struct Running {
+    hub: Rc<Hub>,
+    id: CustomerId,
+    request: RequestId,
+    began: Instant,
+    /// Whether the reply's side has taken over saying how it ended.
+    replied: Cell<bool>,
+    forgotten: Cell<bool>,
+}
+
+impl Running {
+    fn begin(hub: &Rc<Hub>, id: CustomerId) -> Self {
+        hub.exchange.borrow_mut().started(id);
+        count(&hub.counters.started);
+        hub.period.began(id);
+        let request = hub.fresh_request_id();
+        Self {
+            hub: hub.clone(),
+            id,
+            request,
+            began: Instant::now(),
+            replied: Cell::new(false),
+            forgotten: Cell::new(false),
+        }
+    }
+
+    /// It never reached the agent: as if it had not begun.
+    fn forget(self) {
+        self.forgotten.set(true);
+    }
+
+    /// Hands the request to `poll` and waits for the reply.
+    async fn attempt(&self, poll: PollHandle, mut headers: HeaderMap, body: Incoming) -> Attempt {
+        let hub = &self.hub;
+        let (reply, mut replied) = oneshot::channel();
+        hub.transactions.borrow_mut().begin(self.request, self.id, reply);
+        if let Ok(request) = HeaderValue::try_from(self.request.to_string()) {
+            headers.insert(header::REQUEST_ID, request);
+        }
+        let (body, mut passage) = Relay::new(body, hub.config.limits.body_bytes, hub.counters.bytes.clone());
+        // If the poll is dead this drops the relay, which gives the body back through `passage`.
+        let _ = poll.send(Handout::Request(Box::new(HandedRequest { headers, body })));
+        let mut handed_over = None;
+        loop {
+            tokio::select! {
+                biased;
+                reply = &mut replied => return match reply {
+                    Ok(Ok(reply)) => Attempt::Reply(reply),
+                    Ok(Err(refusal)) => Attempt::Failed(refusal),
+                    Err(_) => Attempt::Failed(agent_left()),
+                },
+                how = &mut passage, if handed_over.is_none() => match how {
+                    Ok(Passage::Whole) => handed_over = Some(Deadline::now() + hub.config.timeouts.no_reply.get()),
+                    Ok(Passage::Unread(body)) => return Attempt::Unread(body),
+                    Ok(Passage::SenderLeft) => return Attempt::Failed(Refusal::bad("the body broke off, or is malformed").closing()),
+                    Ok(Passage::TooLong) => return Attempt::Failed(too_long()),
+                    Ok(Passage::ReaderLeft) | Err(_) => return Attempt::Failed(agent_left()),
+                },
+                () = at_deadline(handed_over) => return Attempt::Failed(no_reply()),
+            }
+        }
+    }
+
+    /// The app's answer. The transaction lasts until it has been sent.
+    fn answer(self, reply: Reply) -> Answer {
+        self.replied.set(true);
+        reply.taken.set(Some(self.began));
+        let mut answer = Response::new(AnswerBody::new(reply.body).keeping(self));
+        *answer.status_mut() = reply.status;
+        *answer.headers_mut() = reply.headers;
+        answer
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.hub.transactions.borrow_mut().end(self.request);
+        self.hub.exchange.borrow_mut().ended(self.id, Instant::now());
+        self.hub.period.ended();
+        let counters = &self.hub.counters;
+        if self.forgotten.get() {
+            counters.started.set(counters.started.get() - 1);
+        } else if !self.replied.get() {
+            count(&counters.failed);
+            self.hub.period.finished(false, self.began.elapsed());
+        }
+    }
+}
+
+async fn at_deadline(deadline: Option<Deadline>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => pending().await,
+    }
+}
+
+fn agent_left() -> Refusal {
+    Refusal::busy("the agent broke off").closing()
+}
+
+/// The reason beside `X-IWP-IsRecycle`.
+pub(crate) const NO_REPLY: &str = "the agent took the request and did not answer in time";
+
+fn no_reply() -> Refusal {
+    Refusal::new(StatusCode::GATEWAY_TIMEOUT, NO_REPLY)
+}

@@ -1,0 +1,251 @@
+//! The front in force: what is rendered is tested, put in place, taken up and proved; or the old one stays.
+
+use std::{
+    io,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command},
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use switchboard_fleet::config::Config;
+
+use crate::{FrontError, Site, Switch, Switches, control, process, render, store};
+
+/// How long nginx gets to take up a configuration.
+const TAKE_UP: Duration = Duration::from_secs(10);
+
+/// The nginx of one server. Calls block, for seconds at worst.
+#[derive(Debug, Clone)]
+pub struct Front {
+    program: PathBuf,
+    site: Site,
+}
+
+/// What [`Front::apply`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Applied {
+    /// The number of the configuration now in place.
+    pub generation: u64,
+    /// Whether a running nginx has taken it up; if none runs, the next start does.
+    pub live: bool,
+}
+
+/// How the front is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// nginx's master process.
+    pub pid: Option<i32>,
+    /// The configuration that it serves.
+    pub generation: Option<u64>,
+}
+
+impl Front {
+    /// The front that `config` describes; nothing is written yet.
+    ///
+    /// # Errors
+    /// [`FrontError::NotInstalled`], or [`FrontError::Path`] for a path that nginx cannot carry.
+    pub fn new(config: &Config) -> Result<Self, FrontError> {
+        let program = process::find(std::env::var_os("PATH").as_deref())?;
+        Ok(Self { program, site: Site::of(config)? })
+    }
+
+    /// The switches as they were last left.
+    ///
+    /// # Errors
+    /// [`FrontError::Switches`] if the file is damaged.
+    pub fn switches(&self) -> Result<Switches, FrontError> {
+        Switches::kept(&self.site)
+    }
+
+    /// Renders `config` with the kept switches and puts it in force.
+    ///
+    /// # Errors
+    /// Whatever goes wrong, the configuration before stays, or comes back, in place and in force.
+    pub fn apply(&self, config: &Config) -> Result<Applied, FrontError> {
+        self.site.make(config)?;
+        let _lock = store::Lock::take(&self.site.dir)?;
+        self.put_in_force(config, &self.switches()?)
+    }
+
+    /// Switches one instance, keeps that, and puts it in force.
+    ///
+    /// # Errors
+    /// [`FrontError::Refused`] for the last one in rotation, unless forced; else as [`Front::apply`], and then
+    /// the switch stays as it was.
+    pub fn switch(
+        &self,
+        config: &Config,
+        port: u16,
+        switch: Switch,
+        force: bool,
+    ) -> Result<Applied, FrontError> {
+        self.site.make(config)?;
+        let _lock = store::Lock::take(&self.site.dir)?;
+        let before = self.switches()?;
+        let after = before.with(port, switch, &config.instances, force)?;
+        // Kept first: a configuration in force whose switch is forgotten would undo itself at the next apply.
+        store::save_switches(&self.site.dir, &after)?;
+        let applied = self.put_in_force(config, &after);
+        if applied.is_err() {
+            store::save_switches(&self.site.dir, &before)?;
+        }
+        applied
+    }
+
+    /// How the front is at this moment.
+    ///
+    /// # Errors
+    /// [`FrontError::File`] if its pid file cannot be read.
+    pub fn status(&self, config: &Config) -> Result<Status, FrontError> {
+        let pid = process::master(&self.site)?;
+        let generation = pid.and_then(|_| control::generation(&self.site.control(config)));
+        Ok(Status { pid, generation })
+    }
+
+    /// Makes sure that nginx can start: the addresses are free, no socket of a killed one is in the way.
+    ///
+    /// # Errors
+    /// [`FrontError::Address`] names the address that is not free.
+    pub fn clear_the_way(&self, config: &Config) -> Result<(), FrontError> {
+        for address in &config.front.listen {
+            let address = *address;
+            TcpListener::bind(address).map_err(|error| FrontError::Address { address, error })?;
+        }
+        let control = self.site.control(config);
+        if process::master(&self.site)?.is_none() {
+            match std::fs::remove_file(&control) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(FrontError::File { path: control, error });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The command that runs nginx in the foreground with the configuration in place; SIGQUIT ends it in peace.
+    /// nginx ends with the *thread* that starts it.
+    pub fn command(&self) -> Command {
+        process::foreground(&self.program, &self.site)
+    }
+
+    /// Starts nginx as a child and waits until it serves the configuration in place, `generation`.
+    ///
+    /// # Errors
+    /// [`FrontError::Address`] for an address in use; [`FrontError::NotInForce`] with nginx's words for the rest.
+    pub fn start(&self, config: &Config, generation: u64) -> Result<Child, FrontError> {
+        self.clear_the_way(config)?;
+        let from = process::log_end(&self.site);
+        let run_error = |error| FrontError::Run { program: self.program.clone(), error };
+        let mut child = self.command().spawn().map_err(run_error)?;
+        let ended = || child.try_wait().is_ok_and(|status| status.is_some());
+        if self.serves(config, generation, ended) {
+            return Ok(child);
+        }
+        process::end(&mut child);
+        Err(self.not_in_force(from))
+    }
+
+    /// Ends an nginx that [`Front::start`] gave, cutting what runs through it; takes 5 seconds at most.
+    pub fn end(mut nginx: Child) {
+        process::end(&mut nginx);
+    }
+
+    /// Waits until a starting nginx serves `generation`, for 10 seconds at most.
+    pub fn await_generation(&self, config: &Config, generation: u64) -> bool {
+        self.serves(config, generation, || false)
+    }
+
+    fn put_in_force(&self, config: &Config, switches: &Switches) -> Result<Applied, FrontError> {
+        let conf = self.site.conf();
+        let before = store::read(&conf)?;
+        let generation = next_generation(before.as_deref(), now_ms());
+        let text = render(config, switches, &self.site, generation);
+        let candidate = store::beside(&conf);
+        std::fs::write(&candidate, &text).map_err(FrontError::file(&candidate))?;
+        process::test(&self.program, &self.site, &candidate)?;
+        store::write(&conf, &text)?;
+        let Some(pid) = process::master(&self.site)? else { return Ok(Applied { generation, live: false }) };
+        let from = process::log_end(&self.site);
+        let old_workers = process::workers(pid);
+        process::reload(&self.program, pid)?;
+        let refused = || process::message_since(&self.site, from).is_some();
+        if self.serves(config, generation, refused) && only_new_workers(pid, &old_workers) {
+            return Ok(Applied { generation, live: true });
+        }
+        self.roll_back(&conf, before.as_deref(), pid, &old_workers)?;
+        Err(self.not_in_force(from))
+    }
+
+    /// The old text again; read again too, in case nginx was only slow to take up the new one. Workers started
+    /// by that show that nginx is through with the attempt before.
+    fn roll_back(
+        &self,
+        conf: &Path,
+        before: Option<&str>,
+        pid: i32,
+        workers: &[i32],
+    ) -> Result<(), FrontError> {
+        let Some(before) = before else { return Ok(()) };
+        store::write(conf, before)?;
+        process::reload(&self.program, pid)?;
+        only_new_workers(pid, workers);
+        Ok(())
+    }
+
+    fn serves(&self, config: &Config, generation: u64, mut given_up: impl FnMut() -> bool) -> bool {
+        let control = self.site.control(config);
+        let deadline = Instant::now() + TAKE_UP;
+        while Instant::now() < deadline && !given_up() {
+            if control::generation(&control) == Some(generation) {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        false
+    }
+
+    fn not_in_force(&self, log_from: u64) -> FrontError {
+        let message = process::message_since(&self.site, log_from);
+        let silent = || format!("nothing is said in {}", self.site.error_log().display());
+        FrontError::NotInForce { waited: TAKE_UP, message: message.unwrap_or_else(silent) }
+    }
+}
+
+/// Waits until none of the `old` workers takes connections any more: for a moment nginx runs both.
+fn only_new_workers(master: i32, old: &[i32]) -> bool {
+    let deadline = Instant::now() + TAKE_UP;
+    while Instant::now() < deadline {
+        if !process::workers(master).iter().any(|pid| old.contains(pid)) {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    false
+}
+
+/// Numbers grow, also when the file before was lost: an nginx still serving that one must not pass for the new.
+fn next_generation(before: Option<&str>, now_ms: u64) -> u64 {
+    let first_line = before.and_then(|text| text.lines().next());
+    let last = first_line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+    last.map_or(now_ms, |last| now_ms.max(last.saturating_add(1)))
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generations_grow() {
+        assert_eq!(next_generation(None, 50), 50);
+        assert_eq!(next_generation(Some("# x generation 7\nrest 99"), 50), 50);
+        assert_eq!(next_generation(Some("# x generation 70\n"), 50), 71);
+        assert_eq!(next_generation(Some(""), 50), 50);
+    }
+}

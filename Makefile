@@ -1,0 +1,48 @@
+# Everything that people and CI do with this repository.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint fmt bench fuzz
+
+SWITCHBOARD = target/release/switchboard
+DEMO = var/demo
+FUZZ_SECONDS ?= 60
+
+help: ## say what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: ## install what is missing: nginx and build needs, from Debian's packages
+	@scripts/setup.sh
+
+run: setup ## build, and bring up one server with a demo agent and a demo app
+	cargo build --release --locked
+	@# Made beside and then renamed: a first run that is broken off leaves no half-made folder.
+	@test -d $(DEMO) || { \
+		rm -rf $(DEMO).new && mkdir -p $(DEMO).new && cp -rn conf/. $(DEMO).new/ && \
+		$(SWITCHBOARD) range init --from 26018363 --to 80000000 --config $(DEMO).new/fleet.toml && \
+		mv $(DEMO).new $(DEMO); }
+	@$(SWITCHBOARD) up --demo --config $(DEMO)/fleet.toml
+
+test: setup ## run every test; NEXTEST=1 does it with cargo-nextest
+ifdef NEXTEST
+	cargo nextest run --workspace --locked
+	cargo test --workspace --locked --doc
+else
+	cargo test --workspace --locked
+endif
+
+lint: ## check format, lints and, if cargo-deny is installed, dependencies
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check; \
+		else echo "cargo-deny is not installed: dependencies are not checked"; fi
+
+fmt: ## format the sources
+	cargo fmt --all
+
+bench: setup ## measure, and print one table
+	cargo run --release --locked -p switchboard-bench
+
+fuzz: ## fuzz every target for FUZZ_SECONDS each; needs nightly Rust and cargo-fuzz
+	@cargo +nightly fuzz --version >/dev/null 2>&1 || { \
+		echo "fuzz: nightly Rust and cargo-fuzz are needed: rustup toolchain install nightly && cargo install cargo-fuzz" >&2; exit 1; }
+	@targets=$$(cargo +nightly fuzz list) || exit 1; for target in $$targets; do \
+		cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done

@@ -1,0 +1,115 @@
+//! `switchboard instance`: one instance in the foreground.
+
+use std::{
+    fs,
+    io::{self, IsTerminal, Read},
+    path::Path,
+    thread,
+};
+
+use anyhow::{Context, anyhow};
+use switchboard_fleet::config::load_instance;
+use tokio::{
+    runtime::{Builder, LocalOptions},
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
+use tracing_appender::{
+    non_blocking::{NonBlocking, WorkerGuard},
+    rolling::{RollingFileAppender, Rotation},
+};
+use tracing_subscriber::EnvFilter;
+
+use crate::error::{Failure, Outcome};
+
+/// The environment variable that says what is logged, in the syntax of `tracing`'s filters.
+const LOG_VARIABLE: &str = "SWITCHBOARD_LOG";
+/// Days of which the log is kept.
+const LOG_FILES_MAX: usize = 30;
+
+/// Arguments of `switchboard instance`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The port that it listens on, and that names it.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    port: u16,
+    /// Drain when standard input ends, as it does when the process that holds its other end dies.
+    #[arg(long, hide = true)]
+    exit_with_parent: bool,
+}
+
+/// Runs the instance until SIGTERM or Ctrl-C, then drains it.
+pub(crate) fn run(config: &Path, args: Args) -> Outcome {
+    let config = load_instance(config, args.port)?;
+    let _written_until_the_end = log_to(config.log_file.as_deref())?;
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    let ended = runtime.block_on(async {
+        let stop = stop(args.exit_with_parent)?;
+        switchboard_instance::run(config, args.port, stop).await.map_err(anyhow::Error::from)
+    });
+    // What still blocks a thread, such as a name that is being resolved, is not waited for.
+    runtime.shutdown_background();
+    Ok(ended?)
+}
+
+/// Ends when the instance shall.
+fn stop(exit_with_parent: bool) -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let parent = exit_with_parent.then(end_of_input);
+    Ok(async move {
+        let parent_gone = async {
+            match parent {
+                Some(gone) => drop(gone.await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = parent_gone => {}
+        }
+    })
+}
+
+/// Resolves when standard input ends. A thread reads it, as the runtime would not end before its own read did.
+fn end_of_input() -> oneshot::Receiver<()> {
+    let (held, gone) = oneshot::channel();
+    thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin().lock().by_ref(), &mut io::sink());
+        drop(held);
+    });
+    gone
+}
+
+/// Sets up the log: a file a day beside `file`, which is a link to the newest; standard error if there is none.
+/// What the guard still holds is written when it is dropped.
+fn log_to(file: Option<&Path>) -> Result<Option<WorkerGuard>, Failure> {
+    let filter = EnvFilter::builder()
+        .with_env_var(LOG_VARIABLE)
+        .with_default_directive(tracing_subscriber::filter::LevelFilter::INFO.into())
+        .from_env()
+        .map_err(|_| anyhow!("{LOG_VARIABLE}: not a filter; try `info` or `switchboard_instance=debug`"))
+        .map_err(Failure::Configuration)?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter);
+    let Some(file) = file else {
+        log.with_ansi(io::stderr().is_terminal()).with_writer(io::stderr).init();
+        return Ok(None);
+    };
+    let (folder, name) = file
+        .parent()
+        .zip(file.file_name().and_then(|name| name.to_str()))
+        .ok_or_else(|| anyhow!("{}: log_file names no file", file.display()))?;
+    let cannot = || format!("{}: the log cannot be written; change log_file or its folder", file.display());
+    fs::create_dir_all(folder).with_context(cannot)?;
+    let appender = RollingFileAppender::builder()
+        .rotation(Rotation::DAILY)
+        .filename_prefix(name)
+        .latest_symlink(name)
+        .max_log_files(LOG_FILES_MAX)
+        .build(folder)
+        .with_context(cannot)?;
+    let (writer, guard) = NonBlocking::new(appender);
+    log.with_ansi(false).with_writer(writer).init();
+    Ok(Some(guard))
+}

@@ -1,0 +1,245 @@
+//! The processes of one server: its instances, and nginx in front of them.
+
+use std::{
+    collections::BTreeMap, fs, io, os::unix::fs::MetadataExt, path::Path, process::Stdio, time::Duration,
+};
+
+use anyhow::{Context, anyhow, bail};
+use nix::sys::signal::Signal;
+use switchboard_fleet::config::{Config, Whole, load_whole};
+use switchboard_nginx::Front;
+use tokio::{process::Command, sync::watch};
+
+use super::{
+    Program,
+    child::{Child, Ready, Spec, State},
+    failed, look_at_files,
+    plan::{Plan, Settings, plan},
+    say,
+};
+use crate::error::Failure;
+
+/// How long an instance or nginx may take to serve.
+const START_MAX: Duration = Duration::from_secs(15);
+/// Beyond `timeouts.drain`, for what follows a drain.
+const AFTER_DRAIN: Duration = Duration::from_secs(5);
+/// How long nginx gets for its last answers once no instance is left.
+const FRONT_GRACE: Duration = Duration::from_secs(5);
+
+/// The processes and what they were started with.
+pub(super) struct Server {
+    program: Program,
+    whole: Whole,
+    front: Front,
+    instances: BTreeMap<u16, Instance>,
+    nginx: Option<Child>,
+    /// What nginx is started and asked with, also after a reload.
+    in_force: watch::Sender<Config>,
+}
+
+struct Instance {
+    child: Child,
+    settings: Settings,
+}
+
+impl Server {
+    /// Nothing runs yet.
+    ///
+    /// # Errors
+    /// nginx is not installed, or an address of the front is taken.
+    pub(super) fn new(program: Program, whole: Whole) -> anyhow::Result<Self> {
+        let front = Front::new(&whole.server)?;
+        front.clear_the_way(&whole.server)?;
+        let in_force = watch::Sender::new(whole.server.clone());
+        Ok(Self { program, whole, front, instances: BTreeMap::new(), nginx: None, in_force })
+    }
+
+    /// The server's view of the configuration in use.
+    pub(super) fn config(&self) -> &Config {
+        &self.whole.server
+    }
+
+    /// Starts everything; whoever calls must [`Server::stop`] what runs if this fails.
+    pub(super) async fn start(&mut self) -> Result<(), Failure> {
+        // All at once; then they are waited for.
+        for (port, config) in &self.whole.instances {
+            self.instances.insert(*port, instance(&self.program, *port, config));
+        }
+        for (port, instance) in &mut self.instances {
+            serving(*port, &mut instance.child).await?;
+        }
+        let config = self.whole.server.clone();
+        let front = self.front.clone();
+        blocking(move || front.apply(&config)).await?;
+        let mut nginx = Child::keep(nginx(&self.front, &self.in_force));
+        let state = nginx.settled(START_MAX).await;
+        self.nginx = Some(nginx);
+        match state {
+            State::Up => Ok(()),
+            State::Failed(why, _) => Err(failed(format!("nginx: {why}; the lines above say why"))),
+            _ => Err(failed("nginx: it was stopped".into())),
+        }
+    }
+
+    /// Reads the configuration again and does what it changes. Gives what was done, a line each.
+    ///
+    /// # Errors
+    /// What was wrong; everything runs on as before, except for instances restarted already.
+    pub(super) async fn reload(&mut self) -> anyhow::Result<Vec<String>> {
+        let new = load_whole(&self.program.config)?;
+        look_at_files(&new)?;
+        if new.server.state_dir != self.whole.server.state_dir {
+            bail!("state_dir cannot change while `up` runs: stop it and start it again");
+        }
+        let wanted = new.instances.iter().map(|(port, config)| (*port, settings(config))).collect();
+        let running = self.instances.iter().filter(|(_, instance)| !instance.child.has_failed());
+        let running = running.map(|(port, instance)| (*port, instance.settings.clone())).collect();
+        let Plan { start, stop, restart } = plan(&running, &wanted);
+        self.begin(&start, &new).await?;
+        let config = new.server.clone();
+        let front = self.front.clone();
+        if let Err(error) = blocking(move || front.apply(&config)).await {
+            self.end(&start).await;
+            return Err(error);
+        }
+        self.in_force.send_replace(new.server.clone());
+        self.whole = new;
+        self.end(&stop).await;
+        for port in &restart {
+            say(&format!("instance {port}: its settings changed, it is restarted"));
+            self.end(&[*port]).await;
+            let whole = self.whole.clone();
+            self.begin(&[*port], &whole).await?;
+        }
+        Ok(account(&start, &stop, &restart))
+    }
+
+    /// Starts further instances and waits until they serve; none of them is left if one does not.
+    async fn begin(&mut self, ports: &[u16], whole: &Whole) -> anyhow::Result<()> {
+        for port in ports {
+            let config =
+                whole.instances.get(port).ok_or_else(|| anyhow!("instance {port} has no configuration"))?;
+            self.instances.insert(*port, instance(&self.program, *port, config));
+        }
+        let mut outcome = Ok(());
+        for port in ports {
+            if let Some(instance) = self.instances.get_mut(port)
+                && let Err(Failure::Failed(error) | Failure::Configuration(error)) =
+                    serving(*port, &mut instance.child).await
+            {
+                outcome = Err(error);
+            }
+        }
+        if outcome.is_err() {
+            self.end(ports).await;
+        }
+        outcome
+    }
+
+    /// Drains instances and forgets them.
+    async fn end(&mut self, ports: &[u16]) {
+        let mut leaving: Vec<_> = ports.iter().filter_map(|port| self.instances.remove(port)).collect();
+        leaving.iter().for_each(|instance| instance.child.stop());
+        for instance in &mut leaving {
+            instance.child.ended().await;
+        }
+    }
+
+    /// Drains the instances while nginx still carries their answers, then ends nginx.
+    pub(super) async fn stop(&mut self) {
+        self.instances.values().for_each(|instance| instance.child.stop());
+        for instance in self.instances.values_mut() {
+            instance.child.ended().await;
+        }
+        if let Some(nginx) = &mut self.nginx {
+            nginx.stop();
+            nginx.ended().await;
+        }
+    }
+
+    /// Ends everything now.
+    pub(super) async fn kill(&mut self) {
+        let children = || self.instances.values().map(|instance| &instance.child).chain(&self.nginx);
+        children().for_each(Child::kill);
+        for child in self.instances.values_mut().map(|instance| &mut instance.child).chain(&mut self.nginx) {
+            child.ended().await;
+        }
+    }
+}
+
+/// Waits until an instance serves.
+async fn serving(port: u16, child: &mut Child) -> Result<(), Failure> {
+    match child.settled(START_MAX).await {
+        State::Failed(why, status) => {
+            let error = anyhow!("instance {port}: {why}; the lines above say why");
+            Err(if status == Some(2) { Failure::Configuration(error) } else { Failure::Failed(error) })
+        }
+        State::Stopped => Err(failed(format!("instance {port}: it was stopped"))),
+        State::Up | State::Starting => Ok(()),
+    }
+}
+
+fn instance(program: &Program, port: u16, config: &Config) -> Instance {
+    let program = program.clone();
+    let command = move || {
+        let mut command = Command::new(&program.path);
+        command.arg("--config").arg(&program.config).args(["instance", "--port", &port.to_string()]);
+        // The other end is ours alone: it closes when we die, whatever we die of.
+        command.arg("--exit-with-parent").stdin(Stdio::piped());
+        Ok(command)
+    };
+    let child = Child::keep(Spec {
+        name: format!("instance {port}"),
+        command: Box::new(command),
+        ready: Ready::Line,
+        stop_signal: Signal::SIGTERM,
+        grace: config.timeouts.drain.get() + AFTER_DRAIN,
+    });
+    Instance { child, settings: settings(config) }
+}
+
+fn nginx(front: &Front, in_force: &watch::Sender<Config>) -> Spec {
+    let (starter, prober) = (front.clone(), front.clone());
+    let (start_config, probe_config) = (in_force.subscribe(), in_force.subscribe());
+    Spec {
+        name: "nginx".into(),
+        command: Box::new(move || {
+            starter.clear_the_way(&start_config.borrow()).map_err(io::Error::other)?;
+            Ok(Command::from(starter.command()))
+        }),
+        ready: Ready::Probe(Box::new(move || {
+            prober.status(&probe_config.borrow()).is_ok_and(|status| status.generation.is_some())
+        })),
+        stop_signal: Signal::SIGQUIT,
+        grace: FRONT_GRACE,
+    }
+}
+
+/// What an instance runs with, the files that it reads included.
+fn settings(config: &Config) -> Settings {
+    let stamp = |path: &Path| {
+        fs::metadata(path)
+            .map_or_else(|_| String::new(), |m| format!("{}:{}:{}", m.ino(), m.mtime(), m.mtime_nsec()))
+    };
+    let https =
+        config.listen.https.iter().flat_map(|https| [https.certificate.as_path(), https.key.as_path()]);
+    let files: Vec<_> = https.chain([config.key_file.as_path()]).map(stamp).collect();
+    Settings::of(config, &files.join(" "))
+}
+
+fn account(start: &[u16], stop: &[u16], restart: &[u16]) -> Vec<String> {
+    let of = |ports: &[u16], what: &str| {
+        ports.iter().map(|port| format!("instance {port}: {what}")).collect::<Vec<_>>()
+    };
+    let mut lines =
+        [of(start, "started"), of(stop, "drained and stopped"), of(restart, "restarted")].concat();
+    lines.push("front: in force".into());
+    lines
+}
+
+/// Runs what blocks for a while beside the event loop.
+async fn blocking<T: Send + 'static, E: std::error::Error + Send + Sync + 'static>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work).await.context("a thread ended early")?.map_err(anyhow::Error::from)
+}

@@ -71,6 +71,8 @@ pub struct Transactions {
     pub failed: u64,
     /// Running now.
     pub current: u64,
+    /// Apps that wait in line for an agent.
+    pub waiting: u64,
 }
 
 /// The customer IDs an instance can give.

@@ -3,12 +3,18 @@
 use std::{
     cell::RefCell,
     io,
+    os::fd::AsFd,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::server::TlsStream;
 
 use crate::{
     framing::{Between, Framing, HeadLimits},
@@ -16,18 +22,18 @@ use crate::{
     watch::Watch,
 };
 
+/// A connection under guard, shared by the HTTP library, which reads and writes it, and the connection's own task.
+pub(crate) struct Shared<S>(Rc<RefCell<Guarded<S>>>);
+
 /// A connection under guard.
 pub(crate) struct Guarded<S> {
     inner: S,
     framing: Framing,
     watch: Rc<Watch>,
-    verdict: Verdict,
+    verdict: Option<Refused>,
     /// Whether bytes of an answer have gone out since the last head came in.
     answering: bool,
 }
-
-/// What was wrong with the bytes; shared with the task that owns the connection.
-pub(crate) type Verdict = Rc<RefCell<Option<Refused>>>;
 
 /// A refusal by the guard, and whether the answer to it can still be told apart from another that has begun.
 #[derive(Debug)]
@@ -36,22 +42,65 @@ pub(crate) struct Refused {
     pub(crate) can_answer: bool,
 }
 
-impl<S> Guarded<S> {
-    pub(crate) fn new(inner: S, limits: HeadLimits, watch: Rc<Watch>) -> (Self, Verdict) {
-        let verdict = Verdict::default();
+impl<S> Shared<S> {
+    pub(crate) fn new(inner: S, limits: HeadLimits, watch: Rc<Watch>) -> Self {
         let framing = Framing::new(limits);
-        (Self { inner, framing, watch, verdict: verdict.clone(), answering: false }, verdict)
+        Self(Rc::new(RefCell::new(Guarded { inner, framing, watch, verdict: None, answering: false })))
     }
 
-    pub(crate) fn into_inner(self) -> S {
-        self.inner
+    /// What was wrong with the bytes, if anything was.
+    pub(crate) fn take_verdict(&self) -> Option<Refused> {
+        self.0.borrow_mut().verdict.take()
     }
 
     /// Whether bytes of an answer have gone out since the last head came in.
     pub(crate) fn answering(&self) -> bool {
-        self.answering
+        self.0.borrow().answering
     }
+}
 
+impl<S> Clone for Shared<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+/// The other end of a connection, as far as a handler needs to know of it.
+pub(crate) trait Peer {
+    /// Whether it has hung up. Unlike reading this sees it past bytes that nobody wants yet.
+    fn has_hung_up(&self) -> bool;
+}
+
+impl<S: HasSocket> Peer for Shared<S> {
+    fn has_hung_up(&self) -> bool {
+        let guarded = self.0.borrow();
+        let mut asked =
+            [PollFd::new(guarded.inner.socket().as_fd(), PollFlags::from_bits_retain(nix::libc::POLLRDHUP))];
+        let over = PollFlags::POLLHUP | PollFlags::POLLERR;
+        // `None` is the flag asked for: nix has no name for it.
+        poll(&mut asked, PollTimeout::ZERO).is_ok()
+            && asked[0].revents().is_none_or(|told| told.intersects(over))
+    }
+}
+
+/// A stream that has a socket under it.
+pub(crate) trait HasSocket {
+    fn socket(&self) -> &TcpStream;
+}
+
+impl HasSocket for TcpStream {
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl HasSocket for TlsStream<TcpStream> {
+    fn socket(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+impl<S> Guarded<S> {
     fn judge(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self.framing.feed(bytes) {
             Ok(heads) => {
@@ -66,36 +115,27 @@ impl<S> Guarded<S> {
             }
             Err(refusal) => {
                 let can_answer = !self.answering || self.framing.between() != Between::Body;
-                *self.verdict.borrow_mut() = Some(Refused { refusal, can_answer });
+                self.verdict = Some(Refused { refusal, can_answer });
                 Err(io::Error::new(io::ErrorKind::InvalidData, "refused"))
             }
         }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+impl<S: AsyncRead + Unpin> AsyncRead for Shared<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut guarded = self.0.borrow_mut();
         let before = buf.filled().len();
-        match Pin::new(&mut self.inner).poll_read(cx, buf) {
-            Poll::Pending => {
-                let in_body = self.framing.between() == Between::Body;
-                self.watch.reading(in_body);
-                Poll::Pending
-            }
-            Poll::Ready(Ok(())) => {
-                self.watch.reading(false);
-                if let Err(error) = self.judge(&buf.filled()[before..]) {
-                    buf.set_filled(before);
-                    return Poll::Ready(Err(error));
-                }
-                Poll::Ready(Ok(()))
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        let read = Pin::new(&mut guarded.inner).poll_read(cx, buf);
+        let waits_for_body = read.is_pending() && guarded.framing.between() == Between::Body;
+        guarded.watch.reading(waits_for_body);
+        if let Poll::Ready(Ok(())) = read
+            && let Err(error) = guarded.judge(&buf.filled()[before..])
+        {
+            buf.set_filled(before);
+            return Poll::Ready(Err(error));
         }
+        read
     }
 }
 
@@ -107,30 +147,32 @@ impl<S: AsyncWrite + Unpin> Guarded<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
-        self.wrote(written)
+impl<S: AsyncWrite + Unpin> AsyncWrite for Shared<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut guarded = self.0.borrow_mut();
+        let written = Pin::new(&mut guarded.inner).poll_write(cx, bytes);
+        guarded.wrote(written)
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.inner).poll_write_vectored(cx, pieces);
-        self.wrote(written)
+        let mut guarded = self.0.borrow_mut();
+        let written = Pin::new(&mut guarded.inner).poll_write_vectored(cx, pieces);
+        guarded.wrote(written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
+        self.0.borrow().inner.is_write_vectored()
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0.borrow_mut().inner).poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0.borrow_mut().inner).poll_shutdown(cx)
     }
 }

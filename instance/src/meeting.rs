@@ -9,6 +9,7 @@ use tokio::{sync::oneshot, time::timeout};
 use crate::{
     agents::draining,
     exchange::{Found, Ticket},
+    guarded::Peer,
     hub::Hub,
     lookup,
     refusal::Refusal,
@@ -84,7 +85,7 @@ pub(crate) async fn locate(hub: &Rc<Hub>, id: CustomerId) -> Option<InstanceName
 ///
 /// # Errors
 /// 503 if too many apps wait for this agent, or if this instance ends.
-pub(crate) async fn meet(hub: &Rc<Hub>, id: CustomerId) -> Result<Meeting, Refusal> {
+pub(crate) async fn meet(hub: &Rc<Hub>, app: &dyn Peer, id: CustomerId) -> Result<Meeting, Refusal> {
     let mut asked = false;
     loop {
         let found = hub.exchange.borrow_mut().find(id, Instant::now());
@@ -98,7 +99,12 @@ pub(crate) async fn meet(hub: &Rc<Hub>, id: CustomerId) -> Result<Meeting, Refus
             return Err(draining());
         }
         if matches!(found, Found::Expected) {
-            if let Some(poll) = wait_in_line(hub, id).await? {
+            let served = wait_in_line(hub, id).await?;
+            if app.has_hung_up() {
+                // Its poll, if it has been given one, parks again.
+                return Err(Refusal::bad("the app hung up while it waited").closing());
+            }
+            if let Some(poll) = served {
                 return Ok(Meeting::Poll(poll));
             }
             continue;

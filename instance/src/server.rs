@@ -25,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::{
     caller::is_front,
     framing::HeadLimits,
-    guarded::{Guarded, Refused},
+    guarded::{HasSocket, Refused, Shared},
     hub::Hub,
     refusal::Refusal,
     service::Connection,
@@ -87,11 +87,8 @@ fn admit(
         let _place = place;
         match tls {
             None => serve(hub, stream, peer.ip(), watched).await,
-            Some(acceptor) => {
-                if let Ok(Ok(stream)) = timeout(HANDSHAKE_MAX, acceptor.accept(stream)).await {
-                    serve(hub, stream, peer.ip(), watched).await;
-                }
-            }
+            // Boxed, so that a plain connection's task has not the size of one with TLS.
+            Some(acceptor) => Box::pin(serve_tls(hub, acceptor, stream, peer.ip(), watched)).await,
         }
     });
 }
@@ -150,8 +147,14 @@ impl Drop for Place {
     }
 }
 
+async fn serve_tls(hub: Rc<Hub>, acceptor: TlsAcceptor, stream: TcpStream, socket: IpAddr, watched: Watched) {
+    if let Ok(Ok(stream)) = timeout(HANDSHAKE_MAX, acceptor.accept(stream)).await {
+        serve(hub, stream, socket, watched).await;
+    }
+}
+
 /// Serves one connection to its end.
-async fn serve<S: AsyncRead + AsyncWrite + Unpin + 'static>(
+async fn serve<S: AsyncRead + AsyncWrite + HasSocket + Unpin + 'static>(
     hub: Rc<Hub>,
     stream: S,
     socket: IpAddr,
@@ -160,15 +163,16 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     let watch = watched.watch.clone();
     let limits = &hub.config.limits;
     let bounds = HeadLimits { bytes: limits.header_bytes, headers: limits.headers };
-    let (guarded, verdict) = Guarded::new(stream, bounds, watch.clone());
-    let service = Connection { hub: hub.clone(), socket, watch: watch.clone() };
+    let mut guarded = Shared::new(stream, bounds, watch.clone());
+    let service =
+        Connection { hub: hub.clone(), socket, watch: watch.clone(), peer: Rc::new(guarded.clone()) };
     let mut connection = http1::Builder::new()
         .max_buf_size(limits.buffer_bytes.max(limits.header_bytes))
         .max_headers(limits.headers)
         .timer(TokioTimer::new())
         // The guard has the limits and the times: the library would answer without a reason.
         .header_read_timeout(None)
-        .serve_connection(TokioIo::new(guarded), service);
+        .serve_connection(TokioIo::new(guarded.clone()), service);
     let mut draining = false;
     let end = poll_fn(|cx| {
         if let Some(expired) = watch.expired(cx.waker()) {
@@ -181,9 +185,9 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         connection.poll_without_shutdown(cx).map(|done| if done.is_ok() { End::Done } else { End::Broken })
     })
     .await;
-    let guarded = connection.into_parts().io.into_inner();
-    let last_word = last_word(&end, verdict.take(), guarded.answering());
-    close(guarded.into_inner(), end, last_word).await;
+    drop(connection);
+    let last_word = last_word(&end, guarded.take_verdict(), guarded.answering());
+    close(&mut guarded, end, last_word).await;
 }
 
 /// How serving a connection came to its end.
@@ -207,7 +211,7 @@ fn last_word(end: &End, refused: Option<Refused>, answering: bool) -> Option<Ref
 }
 
 /// Ends a connection so that the peer gets to read what was said last; where a body broke it is cut at once.
-async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, end: End, last_word: Option<Refusal>) {
+async fn close(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), end: End, last_word: Option<Refusal>) {
     let orderly = matches!(end, End::Done) || last_word.is_some();
     if !orderly {
         return;
@@ -217,7 +221,8 @@ async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, end: End, last_
             stream.write_all(&refusal.to_bytes()).await?;
         }
         stream.shutdown().await?;
-        let mut unwanted = [0; 8192];
+        // On the heap: every connection's task would carry it through its whole life otherwise.
+        let mut unwanted = vec![0; 8192];
         while stream.read(&mut unwanted).await? > 0 {}
         std::io::Result::Ok(())
     };

@@ -18,6 +18,7 @@ use crate::{
     body::AnswerBody,
     caller::{address, check_headers, check_token, customer},
     counters::count,
+    guarded::Peer,
     hub::{Answer, Hub},
     meeting,
     refusal::Refusal,
@@ -33,6 +34,7 @@ pub(crate) struct Connection {
     pub(crate) hub: Rc<Hub>,
     pub(crate) socket: IpAddr,
     pub(crate) watch: Rc<Watch>,
+    pub(crate) peer: Rc<dyn Peer>,
 }
 
 /// What a handler says, at once or later. The later ones are boxed: a connection that waits costs what its own wait
@@ -121,7 +123,7 @@ impl Connection {
             }
             Route::Ask => {
                 let id = customer(headers)?;
-                later(transact::ask(hub, id, request))
+                later(transact::ask(hub, self.peer.clone(), id, request))
             }
             Route::Fleet(route, level) => {
                 let caller = address(self.socket, headers, &hub.config);

@@ -16,6 +16,7 @@ use crate::{
     agents::remove_instance_voice,
     body::{AnswerBody, Content},
     counters::count,
+    guarded::Peer,
     hub::{Answer, Hub},
     meeting::{HandedRequest, Handout, Meeting, PollHandle, meet},
     refusal::Refusal,
@@ -46,7 +47,12 @@ enum Attempt {
 /// # Errors
 /// 400, 413: the request's own fault. 503: the agent broke off. 504: it did not answer in time. 502: it answered
 /// nonsense.
-pub(crate) async fn ask(hub: Rc<Hub>, id: CustomerId, request: Request<Incoming>) -> Result<Answer, Refusal> {
+pub(crate) async fn ask(
+    hub: Rc<Hub>,
+    app: Rc<dyn Peer>,
+    id: CustomerId,
+    request: Request<Incoming>,
+) -> Result<Answer, Refusal> {
     let (parts, mut body) = request.into_parts();
     check_length(&body, hub.config.limits.body_bytes)?;
     let mut headers = parts.headers;
@@ -55,7 +61,7 @@ pub(crate) async fn ask(hub: Rc<Hub>, id: CustomerId, request: Request<Incoming>
     headers.remove(header::REQUEST_ID);
     headers.remove(header::RESPONSE_CODE);
     loop {
-        let poll = match meet(&hub, id).await? {
+        let poll = match meet(&hub, &*app, id).await? {
             Meeting::Poll(poll) => poll,
             Meeting::Elsewhere(place) => return Ok(absorb(body, at(&place)).await),
             Meeting::Nobody => return Ok(absorb(body, nobody()).await),

@@ -151,6 +151,25 @@ fn an_app_waits_for_an_agent_that_is_expected_back() {
 }
 
 #[test]
+fn an_app_that_went_while_it_waited_is_passed_over() {
+    let instance = start(|_| {});
+    drop(instance.park(5));
+    instance.until(|status| status["agents"]["parked"] == 0);
+    // Its body is not read while it waits, and so hides that it hangs up.
+    let mut gone = instance.connect();
+    gone.post_body(&format!("/client/{}", instance.port), &customer(5), &[b'x'; 100_000]);
+    instance.until(|status| status["transactions"]["waiting"] == 1);
+    drop(gone);
+    let mut poll = instance.connect();
+    poll.post(&format!("/agent/{}", instance.port), &agent(5));
+    instance.until(|status| status["agents"]["parked"] == 1);
+    let app = instance.ask(5);
+    let request = poll.reply();
+    assert_eq!(request.get("content-length"), Some("0"));
+    drop(app);
+}
+
+#[test]
 fn an_app_waits_no_longer_than_the_agent_is_expected() {
     let instance = start(|config| {
         config.timeouts.cache = Duration::from_millis(200).into();

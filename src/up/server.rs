@@ -1,12 +1,19 @@
 //! The processes of one server: its instances, and nginx in front of them.
 
 use std::{
-    collections::BTreeMap, fs, io, os::unix::fs::MetadataExt, path::Path, process::Stdio, time::Duration,
+    collections::BTreeMap,
+    fs, io,
+    net::{SocketAddr, TcpListener},
+    os::unix::fs::MetadataExt,
+    path::Path,
+    process::Stdio,
+    time::Duration,
 };
 
 use anyhow::{Context, anyhow, bail};
 use nix::sys::signal::Signal;
 use switchboard_fleet::config::{Config, Whole, load_whole};
+use switchboard_instance::StartError;
 use switchboard_nginx::Front;
 use tokio::{process::Command, sync::watch};
 
@@ -46,10 +53,15 @@ impl Server {
     /// Nothing runs yet.
     ///
     /// # Errors
-    /// nginx is not installed, or an address of the front is taken.
+    /// nginx is not installed, or an address of the front or of an instance is taken.
     pub(super) fn new(program: Program, whole: Whole) -> anyhow::Result<Self> {
         let front = Front::new(&whole.server)?;
         front.clear_the_way(&whole.server)?;
+        for (port, config) in &whole.instances {
+            let address = SocketAddr::new(config.listen.address, *port);
+            // Said here in one line, before anything has been started.
+            TcpListener::bind(address).map_err(|cause| StartError::Listen { address, cause })?;
+        }
         let in_force = watch::Sender::new(whole.server.clone());
         Ok(Self { program, whole, front, instances: BTreeMap::new(), nginx: None, in_force })
     }

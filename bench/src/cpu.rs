@@ -1,0 +1,84 @@
+//! What the kernel says of a process: CPU time, memory, open files.
+
+use std::{fs, time::Duration};
+
+use anyhow::{Context, anyhow};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// The unit of times in `/proc/PID/stat`, fixed in Linux's interface (`USER_HZ`) whatever the kernel itself uses.
+const TICK: Duration = Duration::from_millis(10);
+
+/// CPU time, user and system, of all threads of a process since it began.
+pub(crate) fn of_process(pid: u32) -> anyhow::Result<Duration> {
+    let path = format!("/proc/{pid}/stat");
+    let stat = fs::read_to_string(&path).with_context(|| format!("{path}: the server is gone"))?;
+    ticks(&stat).map(|ticks| TICK * ticks).ok_or_else(|| anyhow!("{path}: no times in `{}`", stat.trim_end()))
+}
+
+/// CPU time of a process and its children.
+pub(crate) fn of_family(pid: u32) -> anyhow::Result<Duration> {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    let children = fs::read_to_string(&path).with_context(|| format!("{path}: the server is gone"))?;
+    let mut sum = of_process(pid)?;
+    for child in children.split_whitespace().filter_map(|child| child.parse().ok()) {
+        sum += of_process(child)?;
+    }
+    Ok(sum)
+}
+
+/// Fields 14 and 15, added. The second field is the program's name in parentheses and may hold anything.
+fn ticks(stat: &str) -> Option<u32> {
+    let (_, after_name) = stat.rsplit_once(") ")?;
+    let mut fields = after_name.split(' ').skip(11);
+    let mut next = || fields.next()?.parse::<u32>().ok();
+    Some(next()? + next()?)
+}
+
+/// Resident memory of a process, in bytes.
+pub(crate) fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&path).with_context(|| format!("{path}: the server is gone"))?;
+    resident(&status).ok_or_else(|| anyhow!("{path}: no VmRSS"))
+}
+
+fn resident(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib << 10)
+}
+
+/// Lets this process and its children open as many files as the system allows; gives how many that is.
+pub(crate) fn raise_file_limit() -> anyhow::Result<u64> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+    Ok(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_found_behind_any_name() {
+        let rest = "S 1 2 3 0 -1 4194560 1079 0 0 0 150 25 7 8 20 0 1 0 12007 9 10";
+        for name in ["sleep", "a b", ") 1 2 (", "a) S 9"] {
+            assert_eq!(ticks(&format!("4711 ({name}) {rest}")), Some(175), "{name}");
+        }
+        assert_eq!(ticks("4711 (sleep) S 1 2"), None);
+    }
+
+    #[test]
+    fn memory_is_in_bytes() {
+        assert_eq!(resident("Name:\tx\nVmHWM:\t    9 kB\nVmRSS:\t    2048 kB\n"), Some(2 << 20));
+        assert_eq!(resident("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn a_process_that_works_uses_time() {
+        let pid = std::process::id();
+        let before = of_process(pid).unwrap();
+        while of_process(pid).unwrap() == before {}
+        assert!(of_family(pid).unwrap() > before);
+        assert!(resident_bytes(pid).unwrap() > 100_000);
+    }
+}

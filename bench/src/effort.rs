@@ -1,0 +1,51 @@
+//! How long a run lasts and how much it tries.
+
+use std::time::Duration;
+
+/// The bounds of a run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Effort {
+    /// How often each of the compared servers has its turn.
+    pub(crate) rounds: usize,
+    /// Load before the clock starts.
+    pub(crate) warm_up: Duration,
+    /// How long one turn is measured.
+    pub(crate) window: Duration,
+    /// Calls of one turn, one at a time, of which latencies are taken.
+    pub(crate) calls: usize,
+    /// Polls parked for the memory row.
+    pub(crate) parked: usize,
+    /// Customers announced for the row of the location table.
+    pub(crate) located: u64,
+}
+
+impl Effort {
+    /// A run whose numbers are worth comparing: about two minutes.
+    pub(crate) fn full() -> Self {
+        Self {
+            rounds: 3,
+            warm_up: Duration::from_millis(500),
+            window: Duration::from_secs(4),
+            calls: 2000,
+            parked: 10_000,
+            located: 100_000,
+        }
+    }
+
+    /// About a second a row.
+    pub(crate) fn quick() -> Self {
+        Self {
+            rounds: 1,
+            warm_up: Duration::from_millis(100),
+            window: Duration::from_millis(400),
+            calls: 300,
+            parked: 1000,
+            located: 5000,
+        }
+    }
+
+    /// Files that the callers, and the server, must be able to open.
+    pub(crate) fn files_needed(&self) -> u64 {
+        self.parked as u64 + 500
+    }
+}

@@ -1,0 +1,58 @@
+//! One connection of an agent that echoes: poll, take the request, reply, poll again.
+
+use std::{convert::Infallible, net::SocketAddr};
+
+use anyhow::{Context, bail};
+
+use super::Wire;
+
+/// An agent's connection.
+pub(crate) struct Agent {
+    wire: Wire,
+    poll: String,
+    /// The reply's head up to the request ID.
+    reply: String,
+}
+
+impl Agent {
+    /// Connects to the instance at `address`. `headers` say who the agent is, each line ended.
+    pub(crate) async fn open(address: SocketAddr, headers: &str) -> anyhow::Result<Self> {
+        let head = |route| format!("POST /{route}/{} HTTP/1.1\r\nHost: bench\r\n{headers}", address.port());
+        Ok(Self {
+            wire: Wire::open(address).await?,
+            poll: format!("{}Content-Length: 0\r\n\r\n", head("agent")),
+            reply: format!("{}X-iwp-responsecode: 200\r\nX-IWP-RequestId: ", head("agentreply")),
+        })
+    }
+
+    /// Parks a poll and leaves it there.
+    pub(crate) async fn park(&mut self) -> anyhow::Result<()> {
+        Ok(self.wire.send(self.poll.as_bytes(), &[]).await?)
+    }
+
+    /// Answers requests for ever.
+    ///
+    /// # Errors
+    /// The connection failed, or the instance did not take a poll or a reply.
+    pub(crate) async fn serve(mut self) -> anyhow::Result<Infallible> {
+        let mut body = Vec::new();
+        loop {
+            self.park().await?;
+            let request = self.wire.answer().await?;
+            self.wire.body(request.length, &mut body).await?;
+            if request.status != 200 {
+                bail!("status {} to a poll", request.status);
+            }
+            if request.nobody {
+                continue;
+            }
+            let id = request.request_id.context("a request without X-IWP-RequestId")?;
+            let head = format!("{}{id}\r\nContent-Length: {}\r\n\r\n", self.reply, body.len());
+            self.wire.send(head.as_bytes(), &body).await?;
+            let taken = self.wire.answer().await?;
+            if taken.status != 200 {
+                bail!("status {} to a reply", taken.status);
+            }
+        }
+    }
+}

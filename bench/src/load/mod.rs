@@ -1,0 +1,137 @@
+//! Load: callers and agents on keep-alive connections, all on one thread, and what they got done.
+
+mod agent;
+mod caller;
+mod echo;
+mod wire;
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::bail;
+use tokio::{task::JoinSet, time::sleep};
+
+pub(crate) use agent::Agent;
+pub(crate) use caller::{Caller, Expect};
+pub(crate) use echo::Echo;
+pub(crate) use wire::Wire;
+
+use crate::effort::Effort;
+
+/// Less than this cannot be told from the unit in which the kernel counts.
+const CPU_MIN: Duration = Duration::from_millis(50);
+
+/// Callers and agents at work; stopped when dropped.
+pub(crate) struct Load {
+    tasks: JoinSet<anyhow::Result<Infallible>>,
+    done: Arc<AtomicU64>,
+}
+
+/// What a server did in one turn.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Turn {
+    calls: u64,
+    cpu: Duration,
+    elapsed: Duration,
+}
+
+impl Load {
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        Self { tasks: JoinSet::new(), done: Arc::default() }
+    }
+
+    /// Adds a caller that calls again as soon as it has its answer.
+    pub(crate) async fn call(
+        &mut self,
+        address: SocketAddr,
+        head: &str,
+        expect: Expect,
+    ) -> anyhow::Result<()> {
+        let mut caller = Caller::open(address, head, expect).await?;
+        let done = self.done.clone();
+        self.tasks.spawn(async move {
+            loop {
+                caller.call().await?;
+                done.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        Ok(())
+    }
+
+    /// Adds an agent's connection.
+    pub(crate) async fn serve(&mut self, address: SocketAddr, agent_headers: &str) -> anyhow::Result<()> {
+        let agent = Agent::open(address, agent_headers).await?;
+        self.tasks.spawn(agent.serve());
+        Ok(())
+    }
+
+    /// Lets the load run, and gives what was done within `effort.window` and the CPU time that it took. A server that
+    /// got too little time to measure gets another window.
+    ///
+    /// # Errors
+    /// Whatever goes wrong with any of the calls: there is no such thing as a few wrong answers.
+    pub(crate) async fn turn(
+        &mut self,
+        effort: &Effort,
+        cpu: impl Fn() -> anyhow::Result<Duration>,
+    ) -> anyhow::Result<Turn> {
+        self.run(effort.warm_up).await?;
+        let (began, calls_before, cpu_before) = (Instant::now(), self.calls(), cpu()?);
+        loop {
+            self.run(effort.window).await?;
+            let (calls, cpu) = (self.calls() - calls_before, cpu()? - cpu_before);
+            if calls > 0 && cpu >= CPU_MIN {
+                return Ok(Turn { calls, cpu, elapsed: began.elapsed() });
+            }
+        }
+    }
+
+    /// Lets the load run while `work` is done; gives what `work` gives.
+    pub(crate) async fn during<T>(
+        &mut self,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        tokio::select! {
+            result = work => result,
+            Some(ended) = self.tasks.join_next() => match ended? {
+                Err(error) => Err(error),
+                Ok(never) => match never {},
+            },
+        }
+    }
+
+    async fn run(&mut self, time: Duration) -> anyhow::Result<()> {
+        if self.tasks.is_empty() {
+            bail!("there is nobody to call");
+        }
+        self.during(async {
+            sleep(time).await;
+            Ok(())
+        })
+        .await
+    }
+
+    fn calls(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+}
+
+impl Turn {
+    /// Calls for each second of CPU time.
+    pub(crate) fn per_cpu_second(&self) -> f64 {
+        self.calls as f64 / self.cpu.as_secs_f64()
+    }
+
+    /// How much of one core the server used, 1 being all of it.
+    pub(crate) fn cores(&self) -> f64 {
+        self.cpu.as_secs_f64() / self.elapsed.as_secs_f64()
+    }
+}

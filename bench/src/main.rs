@@ -1,0 +1,121 @@
+//! `switchboard-bench`: what one instance does per CPU second, beside nginx in the same run, as one Markdown table.
+//!
+//! The modules in the order of a run:
+//!
+//! | module | what happens there |
+//! |---|---|
+//! | `effort` | how long a run lasts and how much it tries |
+//! | `serve`, `nginx` | the servers under load, each a process of its own |
+//! | `cpu`, `machine` | what the kernel says of them and of the machine |
+//! | `load` | callers and agents, the load |
+//! | `rows` | what is measured |
+//! | `figures`, `table` | from samples to the table |
+
+mod cpu;
+mod effort;
+mod figures;
+mod load;
+mod machine;
+mod nginx;
+mod rows;
+mod serve;
+mod table;
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::{Context, bail};
+use clap::{Parser, Subcommand};
+use tokio::{
+    runtime::Builder,
+    signal::unix::{SignalKind, signal},
+    time::timeout,
+};
+
+use crate::{
+    effort::Effort,
+    rows::{RowName, Scene},
+    table::Table,
+};
+
+/// The whole run ends within this, done or not.
+const RUN_MAX: Duration = Duration::from_secs(240);
+
+/// Measures one Switchboard instance per CPU second, beside nginx, on this machine.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Cli {
+    /// About a second for each row: to see that all works, not to compare.
+    #[arg(long)]
+    quick: bool,
+    /// Only this row.
+    #[arg(long, value_name = "NAME")]
+    only: Option<RowName>,
+    #[command(subcommand)]
+    inner: Option<Inner>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Inner {
+    /// What this program starts as the server under load.
+    #[command(hide = true)]
+    ServeInstance {
+        /// Where it listens on 127.0.0.1.
+        port: u16,
+        /// Where its key and ledgers are.
+        folder: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.inner {
+        Some(Inner::ServeInstance { port, folder }) => serve::serve(port, &folder),
+        None => bench(cli.quick, cli.only),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("switchboard-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[allow(clippy::print_stdout, reason = "the table is what this program is for")]
+fn bench(quick: bool, only: Option<RowName>) -> anyhow::Result<()> {
+    let effort = if quick { Effort::quick() } else { Effort::full() };
+    let files = cpu::raise_file_limit()?;
+    if files < effort.files_needed() {
+        bail!(
+            "a process may open {files} files and {} are needed; raise it with `ulimit -n`",
+            effort.files_needed()
+        );
+    }
+    if cfg!(debug_assertions) {
+        eprintln!("this is a debug build: its numbers mean nothing");
+    }
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let table = runtime.block_on(async {
+        let run = timeout(RUN_MAX, measure(effort, only));
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        // However it ends, what was started ends with it: the servers are owned by `measure`.
+        tokio::select! {
+            done = run => done.with_context(|| format!("not done after {RUN_MAX:?}, given up"))?,
+            _ = terminate.recv() => bail!("stopped"),
+            _ = interrupt.recv() => bail!("stopped"),
+        }
+    })?;
+    println!("{table}");
+    Ok(())
+}
+
+async fn measure(effort: Effort, only: Option<RowName>) -> anyhow::Result<Table> {
+    let scene = Scene::set(effort).await?;
+    let mut table = Table::new(machine::describe(scene.nginx.as_ref().map(|nginx| nginx.version())));
+    for row in RowName::ALL.into_iter().filter(|row| only.is_none_or(|only| only == *row)) {
+        let lines = rows::measure(row, &scene).await.with_context(|| format!("row {row}"))?;
+        table.lines.extend(lines);
+    }
+    Ok(table)
+}

@@ -1,0 +1,163 @@
+//! What is measured, a file for each kind of row.
+
+mod latency;
+mod memory;
+mod registrations;
+mod transactions;
+
+use std::{fmt, net::SocketAddr, ops::RangeInclusive};
+
+use clap::ValueEnum;
+
+use crate::{
+    effort::Effort,
+    load::{Echo, Expect, Load, Turn},
+    nginx::{self, ANSWERED, Nginx, PROXIED},
+    serve::Instance,
+    table::Line,
+};
+
+/// A row, or the few that come from one measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RowName {
+    /// Transactions with bodies of 1 KiB.
+    #[value(name = "1k")]
+    Small,
+    /// Transactions with bodies of 64 KiB.
+    #[value(name = "64k")]
+    Middle,
+    /// Transactions with bodies of 4 MiB.
+    #[value(name = "4m")]
+    Large,
+    /// Registrations of new customers.
+    Registrations,
+    /// The time that one transaction takes while nothing else happens.
+    Latency,
+    /// Memory of parked agents.
+    Parked,
+    /// Memory of the location table.
+    Locations,
+}
+
+impl RowName {
+    /// In the order of the table.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Small,
+        Self::Middle,
+        Self::Large,
+        Self::Registrations,
+        Self::Latency,
+        Self::Parked,
+        Self::Locations,
+    ];
+}
+
+impl fmt::Display for RowName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_possible_value().map_or(Ok(()), |value| f.write_str(value.get_name()))
+    }
+}
+
+/// What all rows share.
+pub(crate) struct Scene {
+    /// How much is to be tried.
+    pub(crate) effort: Effort,
+    /// The measure, if it is installed.
+    pub(crate) nginx: Option<Nginx>,
+    /// Behind nginx.
+    _echo: Echo,
+}
+
+impl Scene {
+    /// Starts nginx, if there is one, and what stands behind it.
+    pub(crate) async fn set(effort: Effort) -> anyhow::Result<Self> {
+        let echo = Echo::start().await?;
+        let nginx = match nginx::find() {
+            Some(program) => Some(Nginx::start(&program, echo.address())?),
+            None => {
+                eprintln!("nginx is not installed (scripts/setup.sh does it): its columns stay empty");
+                None
+            }
+        };
+        Ok(Self { effort, nginx, _echo: echo })
+    }
+}
+
+/// Measures one row.
+pub(crate) async fn measure(row: RowName, scene: &Scene) -> anyhow::Result<Vec<Line>> {
+    match row {
+        RowName::Small => transactions::measure(scene, &transactions::SMALL).await,
+        RowName::Middle => transactions::measure(scene, &transactions::MIDDLE).await,
+        RowName::Large => transactions::measure(scene, &transactions::LARGE).await,
+        RowName::Registrations => registrations::measure(scene).await,
+        RowName::Latency => latency::measure(scene).await,
+        RowName::Parked => memory::parked(scene).await,
+        RowName::Locations => memory::locations(scene).await,
+    }
+}
+
+/// An app and an agent that has two polls, so that one is parked while the other's request is answered.
+const POLLS: usize = 2;
+
+/// Agents for `customers`, parked when this returns.
+async fn agents(instance: &Instance, customers: RangeInclusive<u64>) -> anyhow::Result<Load> {
+    let mut load = Load::new();
+    let mut polls = 0;
+    for id in customers {
+        let headers = instance.agent_headers(id)?;
+        for _ in 0..POLLS {
+            load.serve(instance.address(), &headers).await?;
+            polls += 1;
+        }
+    }
+    load.during(instance.until_parked(polls)).await?;
+    Ok(load)
+}
+
+/// The head of an app's request.
+fn app_head(instance: &Instance, id: u64) -> String {
+    format!(
+        "POST /client/{} HTTP/1.1\r\nContent-Type: application/octet-stream\r\nX-IWP-ProductUnivId: {id}\r\n",
+        instance.port()
+    )
+}
+
+/// One turn of nginx proxying bodies of `length` bytes.
+async fn proxy_turn(nginx: &Nginx, effort: &Effort, callers: u64, length: usize) -> anyhow::Result<Turn> {
+    nginx_turn(nginx, effort, callers, PROXIED, Expect::Echo(length)).await
+}
+
+/// One turn of nginx answering by itself.
+async fn answer_turn(nginx: &Nginx, effort: &Effort, callers: u64) -> anyhow::Result<Turn> {
+    nginx_turn(nginx, effort, callers, ANSWERED, Expect::Done).await
+}
+
+async fn nginx_turn(
+    nginx: &Nginx,
+    effort: &Effort,
+    callers: u64,
+    path: &str,
+    expect: Expect,
+) -> anyhow::Result<Turn> {
+    let mut load = Load::new();
+    for _ in 0..callers {
+        load.call(nginx.address(), &proxied_head(path), expect).await?;
+    }
+    let turn = load.turn(effort, || nginx.cpu()).await?;
+    tell(&format!("nginx {path}"), turn);
+    Ok(turn)
+}
+
+/// The head of a request for nginx.
+fn proxied_head(path: &str) -> String {
+    format!("POST {path} HTTP/1.1\r\nContent-Type: application/octet-stream\r\n")
+}
+
+fn nginx_address(scene: &Scene) -> Option<SocketAddr> {
+    scene.nginx.as_ref().map(Nginx::address)
+}
+
+/// Shows that something happens.
+fn tell(who: &str, turn: Turn) {
+    eprintln!("{who}: {:.0} calls per CPU second, {:.2} of a core", turn.per_cpu_second(), turn.cores());
+}

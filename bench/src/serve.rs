@@ -1,0 +1,151 @@
+//! One instance under load, as a process of its own, so that its CPU time can be told from the callers'.
+
+use std::{
+    io::{self, BufRead, BufReader, Read},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use switchboard_fleet::{CustomerId, KeyRing, config::Config, snapshot::Snapshot};
+use switchboard_range::{IdRange, Ledger};
+use tempfile::TempDir;
+use tokio::{runtime::Builder, sync::oneshot, time::sleep};
+
+use crate::{cpu, load::Wire};
+
+/// The fleet's whole range; far above the IDs that the callers make up.
+const MASTER_RANGE: (u64, u64) = (1_000_000_000, 2_000_000_000);
+/// How often the instance's status is looked at while something is awaited.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// A running instance; ended when dropped.
+pub(crate) struct Instance {
+    process: Child,
+    port: u16,
+    keys: KeyRing,
+    _folder: TempDir,
+}
+
+/// What differs from the defaults: the limits that one caller's address would meet, and times that a slow machine
+/// would.
+fn config(port: u16, folder: &Path) -> Config {
+    let mut config = Config {
+        instances: vec![port],
+        key_file: folder.join("fleet.key"),
+        state_dir: folder.join("var"),
+        ..Config::default()
+    };
+    config.master = config.instance_name(port);
+    config.limits.body_bytes = 1 << 30;
+    config.limits.connections = 19_000;
+    config.limits.connections_per_address = 0;
+    config.limits.registrations_per_minute = 0;
+    config.range.size = 1_000_000;
+    config.timeouts.agent = Duration::from_secs(60).into();
+    config.timeouts.drain = Duration::ZERO.into();
+    config
+}
+
+/// Serves until standard input ends, as it does when the process that started this one is gone.
+pub(crate) fn serve(port: u16, folder: &Path) -> anyhow::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build_local(Default::default())?;
+    let (held, gone) = oneshot::channel::<()>();
+    thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin().lock().by_ref(), &mut io::sink());
+        drop(held);
+    });
+    let stop = async move { drop(gone.await) };
+    Ok(runtime.block_on(switchboard_instance::run(config(port, folder), port, stop))?)
+}
+
+impl Instance {
+    /// Starts this program again as an instance that is its own master.
+    pub(crate) fn start() -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let port = free_port()?;
+        let config = config(port, folder.path());
+        let key: [u8; 32] = rand::random();
+        KeyRing::create(&config.key_file, key)?;
+        std::fs::create_dir_all(&config.state_dir)?;
+        let range =
+            IdRange::from_numbers(MASTER_RANGE.0, MASTER_RANGE.1).context("the master's range is empty")?;
+        drop(Ledger::init_master(&config.master_range_file(), range)?);
+        let process = Command::new(std::env::current_exe()?)
+            .arg("serve-instance")
+            .arg(port.to_string())
+            .arg(folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("the instance cannot be started")?;
+        let mut instance = Self { process, port, keys: KeyRing::new([key]), _folder: folder };
+        let stdout = instance.process.stdout.take().context("the instance has no standard output")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        if !line.starts_with("listening on ") {
+            bail!("the instance at port {port} does not start; what it said is above");
+        }
+        Ok(instance)
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// Its port, as it stands at the end of paths.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The CPU time that it has used.
+    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
+        cpu::of_process(self.process.id())
+    }
+
+    /// Its resident memory in bytes.
+    pub(crate) fn resident_bytes(&self) -> anyhow::Result<u64> {
+        cpu::resident_bytes(self.process.id())
+    }
+
+    /// The headers by which an agent says who it is; `id` is not 0.
+    pub(crate) fn agent_headers(&self, id: u64) -> anyhow::Result<String> {
+        let customer = CustomerId::new(id).context("a customer ID of 0")?;
+        Ok(format!("X-IWP-ProductUnivId: {id}\r\nX-IWP-Token: {}\r\n", self.keys.token(customer)))
+    }
+
+    /// What it shows of itself.
+    pub(crate) async fn status(&self) -> anyhow::Result<Snapshot> {
+        let mut wire = Wire::open(self.address()).await?;
+        wire.send(b"GET /status HTTP/1.1\r\nHost: bench\r\n\r\n", &[]).await?;
+        let answer = wire.answer().await?;
+        let mut body = Vec::new();
+        wire.body(answer.length, &mut body).await?;
+        serde_json::from_slice(&body).context("/status is not what it should be")
+    }
+
+    /// Waits until so many polls are parked.
+    pub(crate) async fn until_parked(&self, polls: usize) -> anyhow::Result<()> {
+        while self.status().await?.agents.parked != polls as u64 {
+            sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        // Nothing that it has is to be kept.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A port of 127.0.0.1 that was free a moment ago.
+pub(crate) fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}

@@ -1,0 +1,50 @@
+//! The program itself: each kind of row gives figures.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+use std::process::{Command, Output};
+
+fn bench(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_switchboard-bench")).args(arguments).output().unwrap()
+}
+
+/// The table's lines without its heading, cut into cells.
+fn lines(output: &Output) -> Vec<Vec<String>> {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    let rows = text.lines().filter(|line| line.starts_with('|')).skip(2);
+    rows.map(|row| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()).collect()
+}
+
+/// The number that a cell begins with.
+fn number(cell: &str) -> f64 {
+    let digits: String =
+        cell.chars().filter(|c| *c != ',').take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+    digits.parse().unwrap_or_else(|_| panic!("no number: {cell:?}"))
+}
+
+#[test]
+fn transactions_are_measured() {
+    for row in ["1k", "4m"] {
+        let lines = lines(&bench(&["--quick", "--only", row]));
+        assert_eq!(lines.len(), 2);
+        assert!(lines.iter().all(|line| number(&line[1]) > 0.0), "{lines:?}");
+    }
+}
+
+#[test]
+fn registrations_latency_and_memory_are_measured() {
+    for (row, count) in [("registrations", 1), ("latency", 2), ("parked", 1), ("locations", 1)] {
+        let lines = lines(&bench(&["--quick", "--only", row]));
+        assert_eq!(lines.len(), count, "{row}");
+        assert!(lines.iter().all(|line| number(&line[1]) > 0.0), "{lines:?}");
+    }
+}
+
+#[test]
+fn an_unknown_row_is_refused_with_the_known_ones_named() {
+    let output = bench(&["--quick", "--only", "nonsense"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("64k") && said.contains("registrations"), "{said}");
+}

@@ -195,3 +195,28 @@ fn the_demo_exchanges_requests() {
     demo.signal(Signal::SIGINT);
     assert_eq!(demo.ended(), Some(0), "{}", demo.said());
 }
+
+#[test]
+fn a_fleet_changes_its_key_without_losing_anyone() {
+    let fleet = Fleet::of_one("[timeouts]\nagent = 1");
+    let server = &fleet.servers[0];
+    let (_agent, id) = server.agent("agent", &["--echo"]);
+    let state = server.folder.join("agent.json");
+    let token = || {
+        let state: serde_json::Value = serde_json::from_str(&fs::read_to_string(&state).unwrap()).unwrap();
+        state["token"].as_str().unwrap().to_owned()
+    };
+    let (key, old_token) = (server.folder.join("fleet.key"), token());
+    let old = fs::read_to_string(&key).unwrap();
+    let new = format!("{}\n", "ab".repeat(32));
+    for keys in [format!("{old}{new}"), format!("{new}{old}"), new.clone()] {
+        if keys == new {
+            until("a new token", || (token() != old_token).then_some(()));
+        }
+        // In place, so that the file stays its owner's alone.
+        fs::write(&key, keys).unwrap();
+        let reloaded = run(&["reload", "--config", &server.config()]);
+        assert!(reloaded.status.success(), "{reloaded:?}");
+        assert_eq!(text(&server.call(id, &["--data", "a"])), "a");
+    }
+}

@@ -34,6 +34,11 @@ pub(crate) async fn register(hub: &Rc<Hub>, address: IpAddr) -> Result<Answer, R
     Ok(answer)
 }
 
+/// Whether the caller's token is from an older key of the fleet.
+pub(crate) fn has_old_token(hub: &Hub, id: CustomerId, headers: &HeaderMap) -> bool {
+    headers.get(header::TOKEN).is_some_and(|token| hub.keys.is_old_token(id, token.as_bytes()))
+}
+
 fn insert_token(hub: &Hub, id: CustomerId, answer: &mut Answer) {
     if let Ok(token) = HeaderValue::try_from(hub.keys.token(id)) {
         answer.headers_mut().insert(header::TOKEN, token);
@@ -52,16 +57,25 @@ pub(crate) fn connect(hub: &Rc<Hub>, id: CustomerId, headers: &HeaderMap) -> Res
     hub.settle(id);
     let mut answer = Response::new(AnswerBody::empty());
     answer.headers_mut().insert(header::PORT, hub.own.port.into());
-    if headers.get(header::TOKEN).is_some_and(|token| hub.keys.is_old_token(id, token.as_bytes())) {
+    if has_old_token(hub, id, headers) {
         insert_token(hub, id, &mut answer);
     }
     Ok(answer)
 }
 
-/// `/agent/PORT`: an agent is ready. Ends with an app's request, or without one after `timeouts.agent`.
-pub(crate) async fn poll(hub: Rc<Hub>, id: CustomerId) -> Answer {
+/// `/agent/PORT`: an agent is ready. Ends with an app's request, or without one after `timeouts.agent`; then an agent whose
+/// token is from an older key gets a new one, as on `/connect`.
+pub(crate) async fn poll(hub: Rc<Hub>, id: CustomerId, has_old_token: bool) -> Answer {
+    let mut answer = parked(&hub, id).await;
+    if has_old_token && answer.headers().contains_key(header::RESPONSE_TYPE) {
+        insert_token(&hub, id, &mut answer);
+    }
+    answer
+}
+
+async fn parked(hub: &Rc<Hub>, id: CustomerId) -> Answer {
     if hub.is_draining() {
-        return leave(&hub);
+        return leave(hub);
     }
     if !hub.is_settled(id) {
         // It was sent here by a sibling that ends, or this instance has just been started again.
@@ -71,7 +85,7 @@ pub(crate) async fn poll(hub: Rc<Hub>, id: CustomerId) -> Answer {
     let deadline = Deadline::now() + hub.config.timeouts.agent.get();
     loop {
         let (poll, handed) = oneshot::channel();
-        let _parked = park(&hub, id, poll);
+        let _parked = park(hub, id, poll);
         match timeout_at(deadline, handed).await {
             Ok(Ok(Handout::Request(request))) => {
                 let mut answer = Response::new(AnswerBody::new(Content::Relay(request.body)));
@@ -80,7 +94,7 @@ pub(crate) async fn poll(hub: Rc<Hub>, id: CustomerId) -> Answer {
             }
             // The app that took this poll has gone before it said anything: wait for the next.
             Ok(Err(_)) => {}
-            Ok(Ok(Handout::Leave)) => return leave(&hub),
+            Ok(Ok(Handout::Leave)) => return leave(hub),
             Ok(Ok(Handout::Replaced)) | Err(_) => return no_app(),
         }
     }

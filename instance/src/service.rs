@@ -108,7 +108,8 @@ impl Connection {
                 let id = customer(headers)?;
                 check_token(headers, id, &hub.keys, &hub.config.admit)?;
                 // The request is dropped here: a parked poll keeps nothing of it.
-                later(async move { Ok(agents::poll(hub, id).await) })
+                let old_token = agents::has_old_token(&hub, id, headers);
+                later(async move { Ok(agents::poll(hub, id, old_token).await) })
             }
             Route::Reply => {
                 let id = customer(headers)?;

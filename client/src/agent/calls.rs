@@ -36,6 +36,8 @@ pub(crate) struct PollEnd {
     pub(crate) lasted: Duration,
     /// What came.
     pub(crate) outcome: PollOutcome,
+    /// A new token, as with [`Place`].
+    pub(crate) token: Option<HeaderValue>,
 }
 
 /// What came of a poll.
@@ -91,15 +93,22 @@ pub(crate) async fn poll(
     let begun = Instant::now();
     let path = format!("/agent/{}", at.port);
     let call = http.post(&at.server, &path, identity.headers(), body::empty());
+    let mut token = None;
     let outcome = match timeout(POLL, call).await {
         Err(_) => PollOutcome::Failed(format!("{at}: no answer within {POLL:?}")),
         Ok(Err(trouble)) => PollOutcome::Failed(trouble.to_string()),
         Ok(Ok(answer)) => match wire::polled(&at.server, answer.status(), answer.headers()) {
             Polled::Request => PollOutcome::Request(answer),
-            Polled::Nothing => PollOutcome::Nothing,
-            Polled::MoveTo(there) => PollOutcome::MoveTo(there),
+            Polled::Nothing => {
+                token = answer.headers().get(header::TOKEN).cloned();
+                PollOutcome::Nothing
+            }
+            Polled::MoveTo(there) => {
+                token = answer.headers().get(header::TOKEN).cloned();
+                PollOutcome::MoveTo(there)
+            }
             Polled::Refused(refusal) => PollOutcome::Failed(format!("{at}: {refusal}")),
         },
     };
-    PollEnd { stay, at, lasted: begun.elapsed(), outcome }
+    PollEnd { stay, at, lasted: begun.elapsed(), outcome, token }
 }

@@ -149,7 +149,10 @@ impl Engine {
     }
 
     fn poll_ended(&mut self, ended: Result<PollEnd, JoinError>) {
-        let Ok(PollEnd { stay, at, lasted, outcome }) = ended else { return };
+        let Ok(PollEnd { stay, at, lasted, outcome, token }) = ended else { return };
+        if let Some(token) = token {
+            self.renew(token);
+        }
         let here = stay == self.stay && self.at.is_some();
         match outcome {
             PollOutcome::Request(request) => {

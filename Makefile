@@ -29,7 +29,7 @@ else
 	cargo test --workspace --locked
 endif
 
-lint: ## check format, lints and, if cargo-deny is installed, dependencies
+lint: setup ## check format, lints and, if cargo-deny is installed, dependencies
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check; \
@@ -45,4 +45,5 @@ fuzz: ## fuzz every target for FUZZ_SECONDS each; needs nightly Rust and cargo-f
 	@cargo +nightly fuzz --version >/dev/null 2>&1 || { \
 		echo "fuzz: nightly Rust and cargo-fuzz are needed: rustup toolchain install nightly && cargo install cargo-fuzz" >&2; exit 1; }
 	@targets=$$(cargo +nightly fuzz list) || exit 1; for target in $$targets; do \
-		cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+		mkdir -p fuzz/corpus/$$target; \
+		cargo +nightly fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done

@@ -116,6 +116,21 @@ fn the_first_byte_arrives_before_the_last_is_sent() {
     }
 }
 
+/// nginx forgets an upload whose upstream was full for a moment, once it has passed on the answer's head.
+#[test]
+fn a_reply_that_begins_early_does_not_stop_a_long_request() {
+    let fleet = Fleet::of_one("");
+    let server = &fleet.servers[0];
+    let (_agent, id) = server.agent("echo", &["--echo"]);
+    let body: Vec<u8> = (0..30_000_000u32).map(|n| (n % 253) as u8).collect();
+    let file = server.folder.join("body");
+    std::fs::write(&file, &body).unwrap();
+    for round in 0..15 {
+        let output = server.call(id, &["--data", &format!("@{}", file.display())]);
+        assert!(output.status.success() && output.stdout == body, "round {round}: {:?}", output.stderr);
+    }
+}
+
 #[test]
 fn four_gib_pass_without_the_instance_growing() {
     const BYTES: u64 = 4 << 30;

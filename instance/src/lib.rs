@@ -9,7 +9,7 @@
 //! | `service`, `route`, `caller`, `refusal` | a request finds its route; who calls, and may they |
 //! | `agents` | an agent registers, connects, parks a poll |
 //! | `meeting`, [`exchange`] | an app finds its agent's poll, or waits for it |
-//! | `transact`, `reply`, [`transactions`], `relay`, `body` | request and reply cross, piece by piece |
+//! | `transact`, `reply`, [`transactions`], `relay`, `spool`, `body` | request and reply cross, piece by piece |
 //! | `between`, [`peers`], `greeter`, `lookup`, [`directory`], `outbox`, `outgoing` | the rest of the fleet |
 //! | `ids` | customer IDs |
 //! | `status`, `statistics`, `counters` | what the instance shows of itself |
@@ -45,6 +45,7 @@ mod route;
 pub mod run;
 mod server;
 mod service;
+mod spool;
 mod statistics;
 mod status;
 mod tls;

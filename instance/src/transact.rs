@@ -1,6 +1,6 @@
 //! A transaction, the apps' side: the request goes to a parked poll, the reply comes back.
 
-use std::{cell::Cell, future::pending, rc::Rc, time::Instant};
+use std::{cell::Cell, future::pending, path::Path, rc::Rc, time::Instant};
 
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Body as _;
@@ -20,7 +20,7 @@ use crate::{
     hub::{Answer, Hub},
     meeting::{HandedRequest, Handout, Meeting, PollHandle, meet},
     refusal::Refusal,
-    relay::{Passage, Relay},
+    relay::{Passage, Passing, Relay},
     transactions::RequestId,
 };
 
@@ -56,6 +56,8 @@ pub(crate) async fn ask(
     let (parts, mut body) = request.into_parts();
     check_length(&body, hub.config.limits.body_bytes)?;
     let mut headers = parts.headers;
+    // Only the front sets it; whoever pretends to be one gets his reply's head later.
+    let by_front = headers.contains_key(header::REAL_IP);
     header::keep_end_to_end(&mut headers);
     remove_instance_voice(&mut headers);
     headers.remove(header::REQUEST_ID);
@@ -66,7 +68,7 @@ pub(crate) async fn ask(
             Meeting::Elsewhere(place) => return Ok(absorb(body, at(&place)).await),
             Meeting::Nobody => return Ok(absorb(body, nobody()).await),
         };
-        let running = Running::begin(&hub, id);
+        let running = Running::begin(&hub, id, by_front);
         match running.attempt(poll, headers.clone(), body).await {
             Attempt::Reply(reply) => return Ok(running.answer(reply)),
             Attempt::Failed(refusal) => return Err(refusal),
@@ -113,6 +115,8 @@ struct Running {
     hub: Rc<Hub>,
     id: CustomerId,
     request: RequestId,
+    /// Whether the app's request comes through the front.
+    by_front: bool,
     began: Instant,
     /// Whether the reply's side has taken over saying how it ended.
     replied: Cell<bool>,
@@ -120,7 +124,7 @@ struct Running {
 }
 
 impl Running {
-    fn begin(hub: &Rc<Hub>, id: CustomerId) -> Self {
+    fn begin(hub: &Rc<Hub>, id: CustomerId, by_front: bool) -> Self {
         hub.exchange.borrow_mut().started(id);
         count(&hub.counters.started);
         hub.period.began(id);
@@ -129,6 +133,7 @@ impl Running {
             hub: hub.clone(),
             id,
             request,
+            by_front,
             began: Instant::now(),
             replied: Cell::new(false),
             forgotten: Cell::new(false),
@@ -149,6 +154,7 @@ impl Running {
             headers.insert(header::REQUEST_ID, request);
         }
         let (body, mut passage) = Relay::new(body, hub.config.limits.body_bytes, hub.counters.bytes.clone());
+        let passing = body.passing();
         // If the poll is dead this drops the relay, which gives the body back through `passage`.
         let _ = poll.send(Handout::Request(Box::new(HandedRequest { headers, body })));
         let mut handed_over = None;
@@ -156,7 +162,12 @@ impl Running {
             tokio::select! {
                 biased;
                 reply = &mut replied => return match reply {
-                    Ok(Ok(reply)) => Attempt::Reply(reply),
+                    Ok(Ok(reply)) => {
+                        if self.by_front && handed_over.is_none() {
+                            self.take_in_rest(&passing, passage).await;
+                        }
+                        Attempt::Reply(reply)
+                    }
                     Ok(Err(refusal)) => Attempt::Failed(refusal),
                     Err(_) => Attempt::Failed(agent_left()),
                 },
@@ -169,6 +180,17 @@ impl Running {
                 },
                 () = at_deadline(handed_over) => return Attempt::Failed(no_reply()),
             }
+        }
+    }
+
+    /// The agent replies before it has the whole request. nginx must have handed over all of that before it gets the reply's head:
+    /// see `spool`.
+    async fn take_in_rest(&self, passing: &Passing, passage: oneshot::Receiver<Passage>) {
+        let ledger = self.hub.config.range_file(self.hub.own.port);
+        let folder = ledger.parent().unwrap_or(Path::new("."));
+        tokio::select! {
+            () = passing.take_in(folder) => {}
+            _ = passage => {}
         }
     }
 

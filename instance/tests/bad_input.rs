@@ -130,12 +130,7 @@ fn bodies_over_the_limit_stop_early() {
     assert_eq!(trace(&instance), before);
     // Not said: stopped on the way, and the agent's side is cut.
     let mut poll = instance.park(5);
-    let mut app = instance.connect();
-    let head = format!(
-        "POST /client/{port} HTTP/1.1\r\nHost: a\r\n{}Transfer-Encoding: chunked\r\n\r\n",
-        customer(5)
-    );
-    app.send(head.as_bytes());
+    let mut app = instance.ask_with(5, "Transfer-Encoding: chunked");
     app.chunk(&[0; 900]);
     poll.head();
     assert_eq!(poll.read_chunk().unwrap().len(), 900);
@@ -146,12 +141,7 @@ fn bodies_over_the_limit_stop_early() {
     let mut poll = instance.park(5);
     let mut app = instance.ask(5);
     let request = poll.reply().get("x-iwp-requestid").unwrap().to_owned();
-    let mut replier = instance.connect();
-    let head = format!(
-        "POST /agentreply/{port} HTTP/1.1\r\nHost: a\r\n{}X-IWP-RequestId: {request}\r\nContent-Length: 1001\r\n\r\n",
-        agent(5)
-    );
-    replier.send(head.as_bytes());
+    let mut replier = instance.reply_with(5, &request, "Content-Length: 1001");
     assert_eq!(replier.reply().status, 413);
     assert_eq!(app.reply().status, 502);
 }
@@ -160,13 +150,7 @@ fn bodies_over_the_limit_stop_early() {
 fn a_chunk_that_is_none_ends_the_transaction() {
     let instance = start(|_| {});
     let mut poll = instance.park(5);
-    let mut app = instance.connect();
-    let head = format!(
-        "POST /client/{} HTTP/1.1\r\nHost: a\r\n{}Transfer-Encoding: chunked\r\n\r\n",
-        instance.port,
-        customer(5)
-    );
-    app.send(head.as_bytes());
+    let mut app = instance.ask_with(5, "Transfer-Encoding: chunked");
     app.chunk(b"one");
     poll.head();
     assert_eq!(poll.read_chunk().unwrap(), b"one");
@@ -228,13 +212,8 @@ fn idle_connections_are_collected_but_not_parked_ones() {
 fn a_body_that_stalls_is_cut() {
     let instance = start(|config| config.timeouts.stall = Duration::from_millis(300).into());
     let mut poll = instance.park(5);
-    let mut app = instance.connect();
-    let head = format!(
-        "POST /client/{} HTTP/1.1\r\nHost: a\r\n{}Content-Length: 10\r\n\r\n12345",
-        instance.port,
-        customer(5)
-    );
-    app.send(head.as_bytes());
+    let mut app = instance.ask_with(5, "Content-Length: 10");
+    app.send(b"12345");
     poll.head();
     assert_eq!(poll.bytes(5), b"12345");
     assert!(app.ended());

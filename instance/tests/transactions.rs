@@ -90,14 +90,8 @@ impl support::Instance {
 #[test]
 fn both_bodies_stream_piece_by_piece() {
     let instance = start(|_| {});
-    let port = instance.port;
     let mut poll = instance.park(5);
-    let mut app = instance.connect();
-    let head = format!(
-        "POST /client/{port} HTTP/1.1\r\nHost: a\r\n{}Transfer-Encoding: chunked\r\n\r\n",
-        customer(5)
-    );
-    app.send(head.as_bytes());
+    let mut app = instance.ask_with(5, "Transfer-Encoding: chunked");
     app.chunk(b"one");
     let (request, framed) = poll.head();
     assert_eq!(framed, Framed::Chunked);
@@ -106,13 +100,8 @@ fn both_bodies_stream_piece_by_piece() {
     assert_eq!(poll.read_chunk().unwrap(), b"two");
 
     // The reply begins before the request has ended.
-    let mut replier = instance.connect();
     let id = request.get("x-iwp-requestid").unwrap();
-    let head = format!(
-        "POST /agentreply/{port} HTTP/1.1\r\nHost: a\r\n{}X-IWP-RequestId: {id}\r\nTransfer-Encoding: chunked\r\n\r\n",
-        agent(5)
-    );
-    replier.send(head.as_bytes());
+    let mut replier = instance.reply_with(5, id, "Transfer-Encoding: chunked");
     replier.chunk(b"eins");
     let (answer, framed) = app.head();
     assert_eq!((answer.status, framed), (200, Framed::Chunked));
@@ -239,13 +228,8 @@ fn a_dead_poll_is_passed_over() {
 fn an_agent_that_breaks_off_while_receiving() {
     let instance = start(|_| {});
     let mut poll = instance.park(5);
-    let mut app = instance.connect();
-    let head = format!(
-        "POST /client/{} HTTP/1.1\r\nHost: a\r\n{}Content-Length: 10\r\n\r\n",
-        instance.port,
-        customer(5)
-    );
-    app.send(&[head.as_bytes(), b"12345"].concat());
+    let mut app = instance.ask_with(5, "Content-Length: 10");
+    app.send(b"12345");
     let (_, framed) = poll.head();
     assert_eq!((framed, poll.bytes(5)), (Framed::Length(10), b"12345".to_vec()));
     drop(poll);
@@ -257,13 +241,7 @@ fn an_agent_that_breaks_off_while_receiving() {
 fn an_app_that_breaks_off_cuts_the_agents_body() {
     let instance = start(|_| {});
     let mut poll = instance.park(5);
-    let mut app = instance.connect();
-    let head = format!(
-        "POST /client/{} HTTP/1.1\r\nHost: a\r\n{}Transfer-Encoding: chunked\r\n\r\n",
-        instance.port,
-        customer(5)
-    );
-    app.send(head.as_bytes());
+    let mut app = instance.ask_with(5, "Transfer-Encoding: chunked");
     app.chunk(b"one");
     poll.head();
     assert_eq!(poll.read_chunk().unwrap(), b"one");
@@ -278,15 +256,9 @@ fn an_app_that_breaks_off_cuts_the_agents_body() {
 #[test]
 fn a_reply_that_breaks_off_is_never_passed_off_as_whole() {
     let instance = start(|_| {});
-    for framing in ["Transfer-Encoding: chunked\r\n", "Content-Length: 10\r\n"] {
+    for framing in ["Transfer-Encoding: chunked", "Content-Length: 10"] {
         let (mut app, _poll, id) = instance.begin(5);
-        let mut replier = instance.connect();
-        let head = format!(
-            "POST /agentreply/{} HTTP/1.1\r\nHost: a\r\n{}X-IWP-RequestId: {id}\r\n{framing}\r\n",
-            instance.port,
-            agent(5)
-        );
-        replier.send(head.as_bytes());
+        let mut replier = instance.reply_with(5, &id, framing);
         if framing.starts_with('T') {
             replier.chunk(b"12345")
         } else {
@@ -307,13 +279,7 @@ fn a_reply_that_breaks_off_is_never_passed_off_as_whole() {
 fn a_slow_reader_stops_the_writer() {
     let instance = start(|config| config.limits.body_bytes = 1 << 40);
     let mut poll = instance.park(5);
-    let mut app = instance.connect();
-    let head = format!(
-        "POST /client/{} HTTP/1.1\r\nHost: a\r\n{}Content-Length: 1000000000\r\n\r\n",
-        instance.port,
-        customer(5)
-    );
-    app.send(head.as_bytes());
+    let mut app = instance.ask_with(5, "Content-Length: 1000000000");
     poll.head();
     app.stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
     let piece = [0; 65536];

@@ -126,6 +126,24 @@ impl Instance {
         wire
     }
 
+    /// The head of an app's request, whose body is framed as this header says.
+    pub fn ask_with(&self, id: u64, framing: &str) -> Wire {
+        let mut wire = self.connect();
+        let head =
+            format!("POST /client/{} HTTP/1.1\r\nHost: a\r\n{}{framing}\r\n\r\n", self.port, customer(id));
+        wire.send(head.as_bytes());
+        wire
+    }
+
+    /// The head of an agent's reply, the same way.
+    pub fn reply_with(&self, id: u64, request: &str, framing: &str) -> Wire {
+        let mut wire = self.connect();
+        let own = format!("{}X-IWP-RequestId: {request}\r\n", agent(id));
+        let head = format!("POST /agentreply/{} HTTP/1.1\r\nHost: a\r\n{own}{framing}\r\n\r\n", self.port);
+        wire.send(head.as_bytes());
+        wire
+    }
+
     pub fn status(&self) -> serde_json::Value {
         let mut wire = self.connect();
         wire.send(b"GET /status HTTP/1.1\r\nHost: a\r\n\r\n");

@@ -83,9 +83,10 @@ pub fn keep_end_to_end(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        // Nobody may hide what tells an answer of the fleet from one of the other side.
+        .filter(|name| !name.as_str().starts_with("x-iwp-"))
         .collect();
     for name in named {
         headers.remove(name);
@@ -109,7 +110,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("connection", "keep-alive, X-Secret"),
-            ("connection", "x-other"),
+            ("connection", "x-other, x-iwp-path"),
             ("x-secret", "1"),
             ("x-other", "1"),
             ("transfer-encoding", "chunked"),

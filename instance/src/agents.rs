@@ -155,7 +155,7 @@ pub(crate) fn draining() -> Refusal {
 /// Removes from a relayed message what only an instance may say: a client that believed the other side's word
 /// for it could be sent to any host, token in hand.
 pub(crate) fn remove_instance_voice(headers: &mut HeaderMap) {
-    for name in [header::RESPONSE_TYPE, header::IS_RECYCLE, header::HOST, header::PORT] {
+    for name in [header::RESPONSE_TYPE, header::IS_RECYCLE, header::RETRY, header::HOST, header::PORT] {
         headers.remove(name);
     }
 }

@@ -30,13 +30,13 @@ pub(crate) fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
         let value = values.next().map(|value| value.as_bytes()).unwrap_or_default();
         let long = *name == header::HOSTS || *name == header::PORTS || *name == header::PATH;
         if values.next().is_some() {
-            return Err(Refusal::bad(format!("{name} given more than once")));
+            return Err(Refusal::bad("an X-IWP-* header is given more than once"));
         }
         if !value.iter().all(|byte| (b' '..=b'~').contains(byte)) {
-            return Err(Refusal::bad(format!("{name} is not visible ASCII")));
+            return Err(Refusal::bad("an X-IWP-* header is not visible ASCII"));
         }
         if value.len() > VALUE_MAX && !long {
-            return Err(Refusal::bad(format!("{name} is too long")));
+            return Err(Refusal::bad("an X-IWP-* header is too long"));
         }
     }
     Ok(())

@@ -152,6 +152,10 @@ fn head_too_large() -> Refusal {
     Refusal::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head too large").closing()
 }
 
+fn other_version() -> Refusal {
+    Refusal::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "HTTP/1.1 is spoken here").closing()
+}
+
 /// Reads one head: its length and what follows it, or `None` if it is not whole.
 fn head(bytes: &[u8], limits: HeadLimits) -> Result<Option<(usize, Place)>, Refusal> {
     let mut headers = [httparse::EMPTY_HEADER; 256];
@@ -168,12 +172,14 @@ fn head(bytes: &[u8], limits: HeadLimits) -> Result<Option<(usize, Place)>, Refu
         Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => {
             return Err(bad("malformed header"));
         }
-        Err(httparse::Error::Version) => return Err(bad("not HTTP")),
+        Err(httparse::Error::Version) => return Err(other_version()),
         Err(_) => return Err(bad("malformed request line")),
     };
     if request.version != Some(1) {
-        let status = StatusCode::HTTP_VERSION_NOT_SUPPORTED;
-        return Err(Refusal::new(status, "HTTP/1.1 is spoken here").closing());
+        return Err(other_version());
+    }
+    if !request.path.is_some_and(|target| target.parse::<http::Uri>().is_ok()) {
+        return Err(bad("malformed request target"));
     }
     let mut length = None;
     let mut chunked = false;
@@ -334,6 +340,10 @@ mod tests {
             assert_eq!(verdict(&format!("{head}{rest}")), Err(status), "{rest:?}");
         }
         assert_eq!(verdict("POST / HTTP/1.0\r\n\r\n"), Err(505));
+        assert_eq!(verdict("POST / HTTP/1.2\r\n\r\n"), Err(505));
+        assert_eq!(verdict("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), Err(505));
+        assert_eq!(verdict("POST /a<b> HTTP/1.1\r\n\r\n"), Err(400));
+        assert_eq!(verdict("POST ? HTTP/1.1\r\n\r\n"), Err(400));
         assert_eq!(verdict("\u{16}\u{3}\u{1}"), Err(400));
         assert_eq!(verdict(&format!("{head}A: {}\r\n\r\n", "x".repeat(300))), Err(431));
         let extension = "x".repeat(CHUNK_EXTRA_MAX + 1);

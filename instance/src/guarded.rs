@@ -31,7 +31,7 @@ pub(crate) struct Guarded<S> {
     framing: Framing,
     watch: Rc<Watch>,
     verdict: Option<Refused>,
-    /// Whether bytes of an answer have gone out since the last head came in.
+    /// Whether bytes of an answer to the present request have gone out.
     answering: bool,
 }
 
@@ -53,7 +53,7 @@ impl<S> Shared<S> {
         self.0.borrow_mut().verdict.take()
     }
 
-    /// Whether bytes of an answer have gone out since the last head came in.
+    /// Whether bytes of an answer to the present request have gone out.
     pub(crate) fn answering(&self) -> bool {
         self.0.borrow().answering
     }
@@ -104,7 +104,7 @@ impl<S> Guarded<S> {
     fn judge(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self.framing.feed(bytes) {
             Ok(heads) => {
-                if heads > 0 {
+                if heads > 0 && !self.watch.is_busy() {
                     self.answering = false;
                 }
                 match self.framing.between() {
@@ -114,7 +114,10 @@ impl<S> Guarded<S> {
                 Ok(())
             }
             Err(refusal) => {
-                let can_answer = !self.answering || self.framing.between() != Between::Body;
+                // Not into an answer that has begun, and not after one of which the library may still hold a part.
+                let can_answer =
+                    if self.watch.is_busy() { !self.answering } else { !self.watch.is_writing() };
+                self.answering &= !can_answer;
                 self.verdict = Some(Refused { refusal, can_answer });
                 Err(io::Error::new(io::ErrorKind::InvalidData, "refused"))
             }

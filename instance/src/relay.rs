@@ -175,16 +175,19 @@ impl Body for Relay {
             Poll::Ready(Some(Err(why))) => return self.fail(why),
             Poll::Ready(Some(Ok(frame))) => frame,
         };
-        if let Some(data) = frame.data_ref() {
-            let bytes = data.len() as u64;
-            let Some(left) = self.passing.left.get().checked_sub(bytes) else {
-                return self.fail(Broken::TooLong);
-            };
-            self.passing.left.set(left);
-            self.announced = self.announced.map(|announced| announced.saturating_sub(bytes));
-            self.data_sent = true;
-            self.counter.set(self.counter.get() + bytes);
-        }
+        let Some(data) = frame.data_ref() else {
+            // Trailers come last. They are fields of one connection's framing, and not passed on.
+            self.finish(Passage::Whole);
+            return Poll::Ready(None);
+        };
+        let bytes = data.len() as u64;
+        let Some(left) = self.passing.left.get().checked_sub(bytes) else {
+            return self.fail(Broken::TooLong);
+        };
+        self.passing.left.set(left);
+        self.announced = self.announced.map(|announced| announced.saturating_sub(bytes));
+        self.data_sent = true;
+        self.counter.set(self.counter.get() + bytes);
         // A reader that was told the length does not ask again after the last byte.
         if self.is_over() {
             self.finish(Passage::Whole);

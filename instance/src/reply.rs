@@ -1,10 +1,11 @@
 //! A transaction, the agents' side: `/agentreply/PORT`.
 
-use std::{cell::Cell, rc::Rc, time::Instant};
+use std::{rc::Rc, time::Instant};
 
 use http::StatusCode;
 use hyper::{Request, Response, body::Incoming};
 use switchboard_fleet::{CustomerId, header};
+use tokio::sync::oneshot;
 
 use crate::{
     agents::remove_instance_voice,
@@ -50,12 +51,12 @@ pub(crate) async fn reply(
     // The front has put the desktop's address there; that is no app's business.
     headers.remove(header::REAL_IP);
     headers.remove(header::FORWARDED_FOR);
-    let ending = Ending { hub: hub.clone(), taken: Rc::default(), completed: false };
-    let taken = ending.taken.clone();
+    let (taken, app_took) = oneshot::channel();
+    let mut ending = Ending { hub: hub.clone(), app_took, completed: false };
     if matches!(status.as_u16(), 204 | 205 | 304) {
-        // Such an answer has no body (RFC 9110 §6.4.1), so that there is nothing to wait for.
+        // Such an answer has no body (RFC 9110 §6.4.1): the app has all of it with the head.
         app.send(Ok(Reply { status, headers, body: Content::Empty, taken })).map_err(|_| no_app())?;
-        ending.complete();
+        ending.await_app().await?;
         return Ok(Response::new(AnswerBody::empty()));
     }
     let (relay, passage) = Relay::new(body, hub.config.limits.body_bytes, hub.counters.bytes.clone());
@@ -99,8 +100,8 @@ fn no_app() -> Refusal {
 /// Counts the end of a transaction that got its reply, on drop: also when the agent goes in the middle.
 struct Ending {
     hub: Rc<Hub>,
-    /// When the transaction began, once the app has taken the reply; if it has not, the app's side counts.
-    taken: Rc<Cell<Option<Instant>>>,
+    /// Says when the transaction began, once the app has taken the reply; if it has not, the app's side counts.
+    app_took: oneshot::Receiver<Instant>,
     completed: bool,
 }
 
@@ -108,11 +109,19 @@ impl Ending {
     fn complete(mut self) {
         self.completed = true;
     }
+
+    /// Waits until the app has taken a reply that is complete with its head.
+    async fn await_app(&mut self) -> Result<(), Refusal> {
+        let began = (&mut self.app_took).await.map_err(|_| no_app())?;
+        count(&self.hub.counters.completed);
+        self.hub.period.finished(true, began.elapsed());
+        Ok(())
+    }
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        let Some(began) = self.taken.get() else { return };
+        let Ok(began) = self.app_took.try_recv() else { return };
         let counters = &self.hub.counters;
         count(if self.completed { &counters.completed } else { &counters.failed });
         self.hub.period.finished(self.completed, began.elapsed());

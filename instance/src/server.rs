@@ -202,7 +202,7 @@ enum End {
 /// What is still to be said to a peer whose bytes never became a request.
 fn last_word(end: &End, refused: Option<Refused>, answering: bool) -> Option<Refusal> {
     match (end, refused) {
-        (_, Some(refused)) => Some(refused.refusal).filter(|_| refused.can_answer),
+        (_, Some(refused)) => Some(refused.refusal).filter(|_| refused.can_answer && !answering),
         (End::Expired(Expired::Head), None) if !answering => {
             Some(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the head did not arrive in time"))
         }

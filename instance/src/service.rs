@@ -16,7 +16,7 @@ use switchboard_fleet::header;
 use crate::{
     agents, between,
     body::AnswerBody,
-    caller::{address, check_headers, check_token, customer},
+    caller::{address, check_headers, check_token, customer, is_front},
     counters::count,
     guarded::Peer,
     hub::{Answer, Hub},
@@ -124,7 +124,8 @@ impl Connection {
             }
             Route::Ask => {
                 let id = customer(headers)?;
-                later(transact::ask(hub, self.peer.clone(), id, request))
+                let front = is_front(self.socket, &hub.config);
+                later(transact::ask(hub, self.peer.clone(), front, id, request))
             }
             Route::Fleet(route, level) => {
                 let caller = address(self.socket, headers, &hub.config);

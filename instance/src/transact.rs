@@ -30,8 +30,8 @@ pub(crate) struct Reply {
     /// End-to-end headers.
     pub(crate) headers: HeaderMap,
     pub(crate) body: Content,
-    /// When the transaction began, set once the app has this reply: from then on the reply's side counts how it ends.
-    pub(crate) taken: Rc<Cell<Option<Instant>>>,
+    /// Told when the transaction began, once the app has this reply: from then on the reply's side counts how it ends.
+    pub(crate) taken: oneshot::Sender<Instant>,
 }
 
 /// How one attempt with one poll ended.
@@ -44,24 +44,32 @@ enum Attempt {
 
 /// `/client/PORT`: an app's request, carried to the agent and answered with its reply.
 ///
+/// `front` says whether the connection is the front's.
+///
 /// # Errors
 /// 400, 413: the request's own fault. 503: the agent broke off. 504: it did not answer in time. 502: it answered
 /// nonsense.
 pub(crate) async fn ask(
     hub: Rc<Hub>,
     app: Rc<dyn Peer>,
+    front: bool,
     id: CustomerId,
     request: Request<Incoming>,
 ) -> Result<Answer, Refusal> {
     let (parts, mut body) = request.into_parts();
     check_length(&body, hub.config.limits.body_bytes)?;
     let mut headers = parts.headers;
-    // Only the front sets it; whoever pretends to be one gets his reply's head later.
-    let by_front = headers.contains_key(header::REAL_IP);
+    let by_front = front && headers.contains_key(header::REAL_IP);
+    if !front {
+        // Only the front is believed about where a call comes from.
+        headers.remove(header::REAL_IP);
+        headers.remove(header::FORWARDED_FOR);
+    }
     header::keep_end_to_end(&mut headers);
     remove_instance_voice(&mut headers);
     headers.remove(header::REQUEST_ID);
     headers.remove(header::RESPONSE_CODE);
+    headers.insert(header::PRODUCT_UNIV_ID, id.get().into());
     loop {
         let poll = match meet(&hub, &*app, id).await? {
             Meeting::Poll(poll) => poll,
@@ -145,14 +153,17 @@ impl Running {
         self.forgotten.set(true);
     }
 
+    fn request_header(&self) -> HeaderValue {
+        // Hexadecimal digits always are a header's value.
+        HeaderValue::try_from(self.request.to_string()).unwrap_or(HeaderValue::from_static(""))
+    }
+
     /// Hands the request to `poll` and waits for the reply.
     async fn attempt(&self, poll: PollHandle, mut headers: HeaderMap, body: Incoming) -> Attempt {
         let hub = &self.hub;
         let (reply, mut replied) = oneshot::channel();
         hub.transactions.borrow_mut().begin(self.request, self.id, reply);
-        if let Ok(request) = HeaderValue::try_from(self.request.to_string()) {
-            headers.insert(header::REQUEST_ID, request);
-        }
+        headers.insert(header::REQUEST_ID, self.request_header());
         let (body, mut passage) = Relay::new(body, hub.config.limits.body_bytes, hub.counters.bytes.clone());
         let passing = body.passing();
         // If the poll is dead this drops the relay, which gives the body back through `passage`.
@@ -197,10 +208,14 @@ impl Running {
     /// The app's answer. The transaction lasts until it has been sent.
     fn answer(self, reply: Reply) -> Answer {
         self.replied.set(true);
-        reply.taken.set(Some(self.began));
+        // The agent may have gone: then its side has counted the end already.
+        let _ = reply.taken.send(self.began);
+        let request = self.request_header();
         let mut answer = Response::new(AnswerBody::new(reply.body).keeping(self));
         *answer.status_mut() = reply.status;
         *answer.headers_mut() = reply.headers;
+        // By this the app knows that the agent speaks, and not an instance.
+        answer.headers_mut().insert(header::REQUEST_ID, request);
         answer
     }
 }

@@ -151,6 +151,16 @@ impl Watch {
         wait(&self.writing_since, waits, self.now.get());
     }
 
+    /// Whether a request is being answered.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy.get() > 0
+    }
+
+    /// Whether the peer is still to take bytes of an answer.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.writing_since.get().is_some()
+    }
+
     /// Why this connection is to end, if it is. Registers the task to wake when that changes.
     pub(crate) fn expired(&self, waker: &Waker) -> Option<Expired> {
         let mut registered = self.waker.borrow_mut();

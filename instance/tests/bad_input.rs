@@ -284,3 +284,17 @@ fn status_is_for_this_machine_only() {
     let metrics = String::from_utf8(wire.reply().body).unwrap();
     assert!(metrics.contains("\nswitchboard_agents_parked 0\n"), "{metrics}");
 }
+
+#[test]
+fn junk_behind_a_request_is_never_answered_into_another_answer() {
+    let instance = start(|_| {});
+    let mut poll = instance.park(5);
+    let mut app = instance.ask(5);
+    let request = poll.reply().get("x-iwp-requestid").unwrap().to_owned();
+    let mut replier = instance.reply_with(5, &request, "Content-Length: 150");
+    replier.send(&[b'A'; 50]);
+    let (answer, _) = app.head();
+    assert_eq!((answer.status, app.bytes(50)), (200, vec![b'A'; 50]));
+    app.send(b"JUNK\x01\r\n\r\n");
+    assert!(app.ended());
+}

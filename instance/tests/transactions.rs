@@ -292,3 +292,59 @@ fn a_slow_reader_stops_the_writer() {
     let relayed = instance.status()["bytes"].as_u64().unwrap();
     assert!(relayed < 32 << 20, "{relayed} bytes were taken for a reader that reads none");
 }
+
+#[test]
+fn trailers_end_a_body_and_are_not_passed_on() {
+    let instance = start(|_| {});
+    let mut second = instance.park(5);
+    let mut first = instance.park(5);
+    let mut app = instance.ask_with(5, "Transfer-Encoding: chunked");
+    app.send(b"0\r\nX-Trailer: 1\r\n\r\n");
+    let request = first.reply();
+    assert!(request.body.is_empty());
+    let id = request.get("x-iwp-requestid").unwrap();
+    let mut replier = instance.reply_with(5, id, "Transfer-Encoding: chunked");
+    replier.send(b"3\r\nabc\r\n0\r\nX-Trailer: 1\r\n\r\n");
+    assert_eq!(app.reply().body, b"abc");
+    assert_eq!(replier.reply().status, 200);
+    // The other poll was not given the same request.
+    let app = instance.ask(5);
+    assert_ne!(second.reply().get("x-iwp-requestid").unwrap(), id);
+    drop(app);
+    instance
+        .until(|status| status["transactions"]["completed"] == 1 && status["transactions"]["started"] == 2);
+}
+
+#[test]
+fn an_agent_cannot_speak_for_the_instance() {
+    let instance = start(|_| {});
+    let (mut app, _poll, id) = instance.begin(5);
+    let headers = format!(
+        "{}X-IWP-RequestId: {id}\r\nConnection: X-IWP-RequestId\r\nX-iwp-responsecode: 503\r\nX-IWP-Retry: 1\r\n\
+         X-IWP-Host: evil.example\r\nX-Real-IP: 192.0.2.1\r\n",
+        agent(5)
+    );
+    assert_eq!(instance.post(&format!("/agentreply/{}", instance.port), &headers).status, 200);
+    let answer = app.reply();
+    assert_eq!((answer.status, answer.get("x-iwp-requestid")), (503, Some(id.as_str())));
+    for name in ["x-iwp-retry", "x-iwp-host", "x-real-ip"] {
+        assert_eq!(answer.get(name), None);
+    }
+}
+
+#[test]
+fn answers_without_a_body_are_counted() {
+    let instance = start(|_| {});
+    for code in [204, 205, 304] {
+        let (mut app, _poll, id) = instance.begin(5);
+        let headers = format!("{}X-IWP-RequestId: {id}\r\nX-iwp-responsecode: {code}\r\n", agent(5));
+        assert_eq!(instance.post(&format!("/agentreply/{}", instance.port), &headers).status, 200);
+        let (answer, _) = app.head();
+        assert_eq!(answer.status, code);
+    }
+    let status = instance.until(|status| status["transactions"]["current"] == 0);
+    assert_eq!(
+        (&status["transactions"]["completed"], &status["transactions"]["failed"]),
+        (&3.into(), &0.into())
+    );
+}

@@ -24,16 +24,19 @@ const PAGE: usize = 4096;
 const SPARE_FILES: usize = 128;
 
 /// The errors that nginx gives itself, and what it says of them: status, nginx's code for it, reason.
-const ERRORS: [(u16, &str, &str); 9] = [
+const ERRORS: [(u16, &str, &str); 12] = [
     (400, "400", "malformed request"),
     (404, "404", "no such path here"),
     (405, "405", "method not allowed"),
     (408, "408", "the request came too slowly"),
     (413, "413", "body over limits.body_bytes"),
     (414, "414", "request line over limits.header_bytes"),
+    (429, "429", "too many requests at a time from this address"),
     (431, "494", "head over limits.header_bytes"),
+    (501, "501", "transfer coding not supported"),
     (502, "500 502 503", "$unanswered"),
     (504, "504", "the instance did not answer in time"),
+    (505, "505", "HTTP/1.1 is spoken here"),
 ];
 /// The text of `nginx.conf`. `generation` is what the control socket answers once this text is in force.
 pub fn render(config: &Config, switches: &Switches, site: &Site, generation: u64) -> String {
@@ -61,7 +64,7 @@ fn process(config: &Config, site: &Site) -> String {
 worker_rlimit_nofile {};
 pid {};
 # Lesser messages quote what callers send, unescaped.
-error_log {} crit;
+error_log {} emerg;
 events {{
     worker_connections {connections};
 }}
@@ -98,6 +101,10 @@ fn http(config: &Config, site: &Site) -> String {
     # 0 would mean no limit.
     client_max_body_size {};
     client_body_buffer_size {buffer};
+    # Requests under way of one address: the instances take every call of the front's for the front's own.
+    limit_conn_zone $binary_remote_addr zone=addresses:10m;
+    limit_conn_status 429;
+    limit_conn_log_level info;
     map_hash_max_size 65536;
     map_hash_bucket_size 128;
 ",
@@ -112,6 +119,9 @@ fn http(config: &Config, site: &Site) -> String {
 
 fn public_server(config: &Config, site: &Site) -> String {
     let mut text = String::from("    server {\n");
+    if config.limits.connections_per_address > 0 {
+        let _ = writeln!(text, "        limit_conn addresses {};", config.limits.connections_per_address);
+    }
     let tls = if config.front.tls.is_some() { " ssl" } else { "" };
     for address in &config.front.listen {
         let _ = writeln!(text, "        listen {address}{tls} backlog=4096 so_keepalive=60s:10s:6;");

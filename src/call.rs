@@ -148,7 +148,11 @@ async fn print_body(mut body: Body) -> anyhow::Result<()> {
         let frame = frame.map_err(|error| anyhow!("{cut} ({error})"))?;
         if let Some(piece) = frame.data_ref() {
             let mut out = io::stdout().lock();
-            out.write_all(piece).and_then(|()| out.flush()).context("standard output")?;
+            match out.write_all(piece).and_then(|()| out.flush()) {
+                // The reader has seen enough, as `head` does.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+                written => written.context("standard output")?,
+            }
             progress.inc(piece.len() as u64);
         }
     }

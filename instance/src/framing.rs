@@ -178,7 +178,7 @@ fn head(bytes: &[u8], limits: HeadLimits) -> Result<Option<(usize, Place)>, Refu
     if request.version != Some(1) {
         return Err(other_version());
     }
-    if !request.path.is_some_and(|target| target.parse::<http::Uri>().is_ok()) {
+    if request.path.is_none_or(|target| target.parse::<http::Uri>().is_err()) {
         return Err(bad("malformed request target"));
     }
     let mut length = None;

@@ -112,7 +112,7 @@ pub async fn run(config: Config, port: u16, stop: impl Future<Output = ()>) -> R
     }
     tasks.0.push(spawn_local(server::accept_forever(hub.clone(), listener, None)).abort_handle());
     hub.state.set(State::Ready);
-    tracing::info!(%address, master = hub.config.is_master(port), "ready");
+    tracing::info!(port, %address, master = hub.config.is_master(port), "ready");
     // The parent reads this line; without a reader the instance serves all the same.
     let _ = writeln!(io::stdout(), "listening on {address}");
     stop.await;
@@ -154,7 +154,7 @@ fn open_ids(config: &Config, port: u16) -> Result<Ids, StartError> {
 async fn drain(hub: &Rc<Hub>) {
     let began = Instant::now();
     hub.state.set(State::Draining);
-    tracing::info!(running = hub.transactions.borrow().len(), "draining");
+    tracing::info!(port = hub.own.port, running = hub.transactions.borrow().len(), "draining");
     // Whoever is told first does not send the agents back here.
     let _ = timeout(GOODBYE_MAX, greeter::say_goodbye(hub)).await;
     hub.release_polls();
@@ -165,7 +165,7 @@ async fn drain(hub: &Rc<Hub>) {
         let running = hub.transactions.borrow().len() + hub.exchange.borrow().waiting();
         let age = began.elapsed();
         if age >= limit || (running == 0 && age >= HANDOVER_MIN.min(limit)) {
-            tracing::info!(cut = running, "drained");
+            tracing::info!(port = hub.own.port, cut = running, "drained");
             break;
         }
     }

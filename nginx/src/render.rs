@@ -201,7 +201,12 @@ fn proxy(config: &Config) -> String {
 /// no answer at all, and lead back to `error_page`.
 fn answer(name: &str, status: u16, reason: &str) -> String {
     // Empty, and so left out, unless it is sure that no instance got anything of the request.
-    let retry = if status == 502 { "\n            add_header X-IWP-Retry $unreached always;" } else { "" };
+    let retry = match (status, name) {
+        (502, _) => "\n            add_header X-IWP-Retry $unreached always;",
+        // An agent there goes elsewhere when its poll ends.
+        (503, _) => "\n            add_header X-IWP-Retry 1 always;",
+        _ => "",
+    };
     format!(
         "        location = /.front/{name} {{
             internal;

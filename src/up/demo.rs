@@ -23,8 +23,9 @@ use super::{
 
 /// How often the app asks.
 const ASK_EVERY: Duration = Duration::from_secs(1);
-/// How often it tells of it.
-const TELL_EVERY: Duration = Duration::from_secs(5);
+/// When it first tells of it, and how often then: what was said at the start is to stay on the screen.
+const TELL_FIRST: Duration = Duration::from_secs(5);
+const TELL_EVERY: Duration = Duration::from_secs(60);
 /// How long one exchange may take.
 const EXCHANGE_MAX: Duration = Duration::from_secs(60);
 /// How often it is looked whether the agent has an ID.
@@ -93,15 +94,18 @@ async fn ask_forever(program: Program, url: String, state: PathBuf) {
     let mut tick = interval(ASK_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = Instant::now();
+    let mut tell_after = TELL_FIRST;
     let mut tally = Tally::default();
     for number in 1_u64.. {
         tick.tick().await;
         let began = Instant::now();
         let answer = ask(&program, &url, &id, &format!("hello {number}")).await;
+        let failed = answer.is_err();
         tally.add(answer, began.elapsed());
-        if told.elapsed() >= TELL_EVERY {
+        if told.elapsed() >= tell_after || failed {
             say(&std::mem::take(&mut tally).text());
             told = Instant::now();
+            tell_after = TELL_EVERY;
         }
     }
 }

@@ -69,6 +69,22 @@ impl Replier {
 
     /// POST /agentreply/PORT, at the instance that brought the request.
     async fn send(&self, at: &InstanceName, request_id: HeaderValue, reply: Reply) {
+        let Some(status) = self.post(at, request_id.clone(), reply).await else { return };
+        if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) {
+            // The app still waits where the front or the guard refused the reply unseen; elsewhere this is refused as a second one.
+            let reason = HeaderValue::from_static("the reply is larger than the fleet takes");
+            let headers = HeaderMap::from_iter([(header::REASON, reason)]);
+            self.post(
+                at,
+                request_id,
+                Reply { status: StatusCode::BAD_GATEWAY, headers, body: body::empty() },
+            )
+            .await;
+        }
+    }
+
+    /// One reply; gives the status of the answer, if there is one.
+    async fn post(&self, at: &InstanceName, request_id: HeaderValue, reply: Reply) -> Option<StatusCode> {
         let mut headers = reply.headers;
         headers.extend(self.identity.headers());
         headers.insert(header::REQUEST_ID, request_id);
@@ -76,14 +92,19 @@ impl Replier {
         let (meter, body) = Meter::lend(reply.body);
         let path = format!("/agentreply/{}", at.port);
         let call = self.http.post(&at.server, &path, headers, body);
+        let mut status = None;
         match meter.watch(REPLY, call).await {
-            Ok(Ok(answer)) if answer.status().is_success() => return,
-            Ok(Ok(answer)) => debug!(%at, status = %answer.status(), "reply refused"),
+            Ok(Ok(answer)) if answer.status().is_success() => return Some(answer.status()),
+            Ok(Ok(answer)) => {
+                debug!(%at, status = %answer.status(), "reply refused");
+                status = Some(answer.status());
+            }
             Ok(Err(trouble)) => debug!(%at, %trouble, "reply broken off"),
             Err(_stalled) => debug!(%at, "reply stalled"),
         }
         // Nobody wants the rest.
         meter.revoke();
+        status
     }
 }
 

@@ -71,7 +71,8 @@ pub struct Transactions {
     pub failed: u64,
     /// Running now.
     pub current: u64,
-    /// Apps that wait in line for an agent.
+    /// Apps that wait in line for an agent; absent from instances that do not count them.
+    #[serde(default)]
     pub waiting: u64,
 }
 

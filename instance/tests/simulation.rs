@@ -1,7 +1,7 @@
 //! Thousands of fleets in virtual time, each from a seed: servers, instances, agents and apps over a network that
 //! loses, delays and repeats, with instances that die or drain, servers that are cut off, and clocks that jump.
 //!
-//! The rules under test are the instance's own pure types; `hub`, `transact` and `gossip` drive them as the shell around
+//! The rules under test are the instance's own pure types; `hub`, `transact`, `gossip` and `lookup` drive them as the shell around
 //! them does. What is checked in every run:
 //!
 //! - no request reaches the wrong agent and no reply the wrong app; no transaction is answered twice, or by another customer;
@@ -21,12 +21,16 @@
 mod agent;
 #[path = "simulation/app.rs"]
 mod app;
+#[path = "simulation/faults.rs"]
+mod faults;
 #[path = "simulation/gossip.rs"]
 mod gossip;
 #[path = "simulation/hub.rs"]
 mod hub;
 #[path = "simulation/kernel.rs"]
 mod kernel;
+#[path = "simulation/lookup.rs"]
+mod lookup;
 #[path = "simulation/network.rs"]
 mod network;
 #[path = "simulation/story.rs"]
@@ -45,7 +49,7 @@ use std::{
 use story::Outcome;
 
 /// Fleets of a usual run.
-const SEEDS: u64 = 2000;
+const SEEDS: u64 = 1500;
 
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;

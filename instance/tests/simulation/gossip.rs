@@ -1,10 +1,9 @@
-//! What instances say to each other, as `instance/src/between.rs`, `greeter.rs`, `outbox.rs` and `lookup.rs` say it.
+//! What instances say to each other, as `instance/src/between.rs`, `greeter.rs` and `outbox.rs` say it.
 
 use std::{cell::RefCell, collections::BTreeMap, future::Future, rc::Rc, time::Duration};
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use switchboard_fleet::{CustomerId, InstanceName, SIGNATURE_MAX_AGE, ServerName};
-use switchboard_instance::{directory::Location, peers::Peer};
+use switchboard_instance::peers::Peer;
 
 use crate::{
     hub::Hub,
@@ -16,25 +15,24 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 const GATHER: Duration = Duration::from_millis(20);
 const RETRY_PAUSE: Duration = Duration::from_millis(300);
-const GRACE: Duration = Duration::from_millis(30);
 
 /// Whom a call is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Level {
+pub(crate) enum Level {
     Server,
     Instance,
 }
 
-fn level(peer: &Peer) -> Level {
+pub(crate) fn level(peer: &Peer) -> Level {
     if matches!(peer, Peer::Server(_)) { Level::Server } else { Level::Instance }
 }
 
 /// The call brought nothing, or nothing that can be believed.
 #[derive(Debug)]
-struct Failed;
+pub(crate) struct Failed;
 
 /// Calls a peer, signed by this instance's clock; notes how it went.
-async fn call<T: 'static, F: Future<Output = T> + 'static>(
+pub(crate) async fn call<T: 'static, F: Future<Output = T> + 'static>(
     hub: &Rc<Hub>,
     peer: &Peer,
     work: impl Fn(Rc<Hub>) -> F + Clone + 'static,
@@ -82,7 +80,7 @@ async fn call<T: 'static, F: Future<Output = T> + 'static>(
     told
 }
 
-/// A peer has called, or was named by one that `named` it: if that is news, it is told who is here.
+/// A peer has called, or was `named` by another: if that is news, it is told who is here.
 fn heard(hub: &Rc<Hub>, peer: Peer, named: bool) -> bool {
     let mut peers = hub.peers.borrow_mut();
     let news =
@@ -309,63 +307,4 @@ fn announced(hub: &Rc<Hub>, level: Level, place: &InstanceName, news: &[(Custome
             hub.outbox.pass_on(hub, place, *id, *since);
         }
     }
-}
-
-/// Asks every server and sibling that answers, all at once; gives the newest place told in time.
-pub(crate) async fn ask_fleet(hub: &Rc<Hub>, id: CustomerId) -> Option<Location> {
-    let peers: Vec<Peer> = hub.peers.borrow().alive().cloned().collect();
-    ask_all(hub, &peers, id).await
-}
-
-/// The newest place told by the place itself, which knows; without that the newest told by anyone.
-async fn ask_all(hub: &Rc<Hub>, peers: &[Peer], id: CustomerId) -> Option<Location> {
-    let kernel = hub.world.kernel.clone();
-    let mut questions: FuturesUnordered<_> = peers
-        .iter()
-        .map(|peer| async move { find(hub, peer, id).await.map(|told| (is_at(&told, peer, hub), told)) })
-        .collect();
-    let mut deadline = kernel.now() + hub.world.timers.lookup;
-    let mut best: Option<(bool, Location)> = None;
-    while let Some(Some(told)) = kernel.timeout(deadline.saturating_sub(kernel.now()), questions.next()).await
-    {
-        let Some((certain, told)) = told else { continue };
-        if certain {
-            deadline = deadline.min(kernel.now() + GRACE);
-        }
-        let rank = |certain: bool, told: &Location| (certain, told.since, told.place.clone());
-        if best
-            .as_ref()
-            .is_none_or(|(known_certain, known)| rank(certain, &told) > rank(*known_certain, known))
-        {
-            best = Some((certain, told));
-        }
-    }
-    best.map(|(_, told)| told)
-}
-
-/// Whether it is the place itself that tells this.
-fn is_at(told: &Location, peer: &Peer, hub: &Hub) -> bool {
-    match peer {
-        Peer::Server(name) => told.place.server == *name,
-        Peer::Sibling(port) => told.place.server == hub.own.server && told.place.port == *port,
-    }
-}
-
-/// Asks one peer.
-async fn find(hub: &Rc<Hub>, peer: &Peer, id: CustomerId) -> Option<Location> {
-    let to = level(peer);
-    let told = call(hub, peer, move |there| async move { found(&there, to, id).await });
-    told.await.ok().flatten().filter(|told| told.place != hub.own)
-}
-
-/// `/find`.
-async fn found(hub: &Rc<Hub>, level: Level, id: CustomerId) -> Option<Location> {
-    if hub.is_here(id) {
-        return hub.directory.borrow().get(id);
-    }
-    if level == Level::Instance {
-        return hub.elsewhere(id);
-    }
-    let siblings: Vec<Peer> = hub.peers.borrow().ports().map(Peer::Sibling).collect();
-    ask_all(hub, &siblings, id).await.or_else(|| hub.elsewhere(id))
 }

@@ -11,8 +11,8 @@ use switchboard_instance::{
 use tokio::sync::oneshot;
 
 use crate::{
-    gossip,
     hub::{AppHandle, Handout, Hub, PollHandle, Turn},
+    lookup,
     world::{World, count},
 };
 
@@ -161,7 +161,7 @@ pub(crate) async fn locate(hub: Rc<Hub>, id: CustomerId) -> Option<InstanceName>
     if let Some(location) = hub.elsewhere(id) {
         return Some(location.place);
     }
-    let location = gossip::ask_fleet(&hub, id).await?;
+    let location = lookup::ask_fleet(&hub, id).await?;
     hub.heard_of(id, &location.place, location.since);
     Some(location.place)
 }
@@ -208,7 +208,7 @@ async fn meet(hub: &Rc<Hub>, id: CustomerId) -> Result<Meeting, &'static str> {
             return Ok(Meeting::Nobody);
         }
         asked = true;
-        if let Some(location) = gossip::ask_fleet(hub, id).await {
+        if let Some(location) = lookup::ask_fleet(hub, id).await {
             hub.heard_of(id, &location.place, location.since);
             return Ok(Meeting::Elsewhere(location.place));
         }

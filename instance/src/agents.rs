@@ -14,7 +14,7 @@ use crate::{
     body::{AnswerBody, Content},
     exchange::Ticket,
     hub::{Answer, Hub},
-    meeting::{Handout, PollHandle},
+    meeting::{AppHandle, Handout, PollHandle},
     refusal::Refusal,
 };
 
@@ -101,22 +101,13 @@ async fn parked(hub: &Rc<Hub>, id: CustomerId) -> Answer {
 }
 
 /// Gives the poll to the app that waits longest, or parks it.
-fn park(hub: &Rc<Hub>, id: CustomerId, mut poll: PollHandle) -> Option<Parked> {
-    let mut exchange = hub.exchange.borrow_mut();
-    exchange.seen(id, Instant::now());
-    while let Some(app) = exchange.next_app(id) {
-        match app.serve(poll) {
-            Ok(()) => return None,
-            Err(back) => poll = back,
-        }
-    }
-    let (ticket, replaced) = exchange.park(id, poll);
-    drop(exchange);
-    if let Some(replaced) = replaced {
+fn park(hub: &Rc<Hub>, id: CustomerId, poll: PollHandle) -> Option<Parked> {
+    let parked = hub.exchange.borrow_mut().arrive(id, poll, Instant::now(), AppHandle::serve)?;
+    if let Some(replaced) = parked.replaced {
         // A poll that has just ended needs no answer.
         let _ = replaced.send(Handout::Replaced);
     }
-    Some(Parked { hub: hub.clone(), id, ticket })
+    Some(Parked { hub: hub.clone(), id, ticket: parked.ticket })
 }
 
 /// A poll in the exchange, taken out on drop.

@@ -14,6 +14,7 @@ use crate::{
     exchange::Found,
     greeter,
     hub::{Answer, Hub, now_ms},
+    lookup,
     outgoing::sign_answer,
     peers::Peer,
     refusal::Refusal,
@@ -38,7 +39,7 @@ pub(crate) async fn answer(
         FleetRoute::Hello => hello(&hub, level, admission, &parts.headers)?,
         FleetRoute::Connected => connected(&hub, level, admission, &parts.headers)?,
         FleetRoute::Announce => announce(&hub, level, admission, &parts.headers, body).await?,
-        FleetRoute::Find => find(&hub, &parts.headers)?,
+        FleetRoute::Find => find(&hub, level, &parts.headers).await?,
         FleetRoute::Range => range(&hub, level, &parts.headers).await?,
     };
     if admission == Admission::Signed {
@@ -57,6 +58,7 @@ fn hello(
 ) -> Result<HeaderMap, Refusal> {
     let newcomer = admitted_sender(hub, admission, headers)?;
     let leaving = text(headers, header::LEAVING) == Some("1");
+    hub.peers.borrow_mut().shown_port(&newcomer, leaving);
     let peer = hub.peers.borrow().of(&newcomer);
     if let Some(peer) = peer {
         let news = meet_newcomer(hub, peer, leaving, headers);
@@ -68,29 +70,34 @@ fn hello(
     told.insert(header::ANNOUNCE, HeaderValue::from_static("1"));
     let peers = hub.peers.borrow();
     insert_list(&mut told, header::HOSTS, peers.servers().map(ServerName::to_string));
-    if level == Level::Instance {
-        insert_list(&mut told, header::PORTS, peers.ports().map(|port| port.to_string()));
+    match level {
+        Level::Instance => insert_list(&mut told, header::PORTS, peers.ports().map(|port| port.to_string())),
+        // An instance of the original service would take another server's ports for its siblings.
+        Level::Server if headers.contains_key(header::ANNOUNCE) => {
+            let own = (!hub.is_draining()).then_some(hub.own.port);
+            insert_list(&mut told, header::PORTS, peers.ports().chain(own).map(|port| port.to_string()));
+        }
+        Level::Server => {}
     }
     Ok(told)
 }
 
 /// Takes a greeting in. Gives whether the others of this server should hear of it.
-fn meet_newcomer(hub: &Hub, peer: Peer, leaving: bool, headers: &HeaderMap) -> bool {
-    let mut peers = hub.peers.borrow_mut();
+fn meet_newcomer(hub: &Rc<Hub>, peer: Peer, leaving: bool, headers: &HeaderMap) -> bool {
     if leaving {
         // Of another server only one instance ends: the rest of it still answers.
         let sibling = matches!(peer, Peer::Sibling(_));
         if sibling {
-            peers.left(&peer, Instant::now());
+            hub.peers.borrow_mut().left(&peer, Instant::now());
         }
         return sibling;
     }
-    let news = peers.heard(peer.clone(), Instant::now());
+    let news = hub.peers.borrow_mut().heard(peer.clone(), Instant::now());
     if headers.contains_key(header::ANNOUNCE) {
-        peers.shown_announce(&peer, true);
+        hub.peers.borrow_mut().shown_announce(&peer, true);
     }
     if news {
-        peers.greet_soon(&peer);
+        hub.peer_came(&peer);
     }
     news
 }
@@ -144,11 +151,17 @@ async fn announce(
     Ok(HeaderMap::new())
 }
 
-/// From memory only: a question never leads to another.
-fn find(hub: &Rc<Hub>, headers: &HeaderMap) -> Result<HeaderMap, Refusal> {
+/// Asked for the server, an instance that does not have the agent asks its siblings; a question to one instance never
+/// leads to another.
+async fn find(hub: &Rc<Hub>, level: Level, headers: &HeaderMap) -> Result<HeaderMap, Refusal> {
     let id = customer(headers)?;
+    let place = if hub.is_here(id) {
+        hub.directory.borrow().get(id)
+    } else {
+        let told = if level == Level::Server { lookup::ask_siblings(hub, id).await } else { None };
+        told.or_else(|| hub.elsewhere(id))
+    };
     let mut told = HeaderMap::new();
-    let place = if hub.is_here(id) { hub.directory.borrow().get(id) } else { hub.elsewhere(id) };
     if let Some(place) = place
         && let Ok(host) = HeaderValue::try_from(place.place.server.as_str())
     {
@@ -182,13 +195,12 @@ fn admitted_sender(hub: &Hub, admission: Admission, headers: &HeaderMap) -> Resu
     Err(Refusal::new(StatusCode::FORBIDDEN, "X-IWP-Host is not configured here, and the call is not signed"))
 }
 
-fn add_sender(hub: &Hub, place: &InstanceName) {
-    let peer = hub.peers.borrow().of(place);
-    if let Some(peer) = peer {
-        let mut peers = hub.peers.borrow_mut();
-        if peers.heard(peer.clone(), Instant::now()) {
-            peers.greet_soon(&peer);
-        }
+fn add_sender(hub: &Rc<Hub>, place: &InstanceName) {
+    hub.peers.borrow_mut().shown_port(place, false);
+    let Some(peer) = hub.peers.borrow().of(place) else { return };
+    let news = hub.peers.borrow_mut().heard(peer.clone(), Instant::now());
+    if news {
+        hub.peer_came(&peer);
     }
 }
 

@@ -4,7 +4,7 @@
 //! forgotten or was never heard costs a question to the fleet, nothing more.
 
 use hashbrown::HashMap;
-use switchboard_fleet::{CustomerId, InstanceName};
+use switchboard_fleet::{CustomerId, InstanceName, SIGNATURE_MAX_AGE};
 
 /// Bits of an entry that name the instance.
 const PLACE_BITS: u32 = 16;
@@ -55,6 +55,21 @@ impl Directory {
         let Some(number) = self.place_number(place) else { return false };
         self.insert(id, since << PLACE_BITS | u64::from(number));
         true
+    }
+
+    /// The agent of `id` has come to `own`, by this instance's clock at `now` (ms since 1970). Gives the moment noted.
+    pub fn settle(&mut self, id: CustomerId, own: &InstanceName, now: u64) -> u64 {
+        // Later than whatever was heard, even from a clock that is ahead of this one: what the agent does now is newest.
+        let since = self.get(id).map_or(0, |known| known.since + 1).max(now);
+        self.note(id, own, since);
+        since
+    }
+
+    /// Another instance says at `now` that the agent of `id` is at `place` since `since`; otherwise as [`Self::note`].
+    pub fn hear(&mut self, id: CustomerId, place: &InstanceName, since: u64, now: u64) -> bool {
+        // Clocks that differ a little must not change which of two places is newer; one that is further ahead could not
+        // have signed the call, and must not pin an agent to a place that it leaves.
+        self.note(id, place, since.min(now + SIGNATURE_MAX_AGE.as_millis() as u64))
     }
 
     /// Where `id` is.
@@ -132,6 +147,17 @@ mod tests {
                 prop_assert_eq!(one.get(id(c)).map(|l| l.since), newest);
             }
         }
+    }
+
+    #[test]
+    fn what_an_agent_does_here_is_newer_than_what_was_heard() {
+        let mut directory = Directory::new(10);
+        assert_eq!(directory.settle(id(1), &place(1), 1_000), 1_000);
+        assert!(directory.hear(id(1), &place(2), 1_500, 1_000), "a clock that is half a second ahead");
+        assert!(!directory.hear(id(1), &place(3), 1_400, 1_300));
+        assert_eq!(directory.settle(id(1), &place(1), 1_400), 1_501);
+        assert!(directory.hear(id(1), &place(2), u64::MAX, 2_000));
+        assert_eq!(directory.get(id(1)).unwrap().since, 32_000, "no clock that can sign is further ahead");
     }
 
     #[test]

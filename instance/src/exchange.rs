@@ -61,6 +61,15 @@ pub enum Found<P> {
     Nobody,
 }
 
+/// A poll that has been parked.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Parked<P> {
+    /// Names it.
+    pub ticket: Ticket,
+    /// The customer's oldest poll, no longer parked, if there were as many as are allowed.
+    pub replaced: Option<P>,
+}
+
 impl<P, A> Exchange<P, A> {
     /// An empty one.
     pub fn new(rules: Rules) -> Self {
@@ -82,19 +91,37 @@ impl<P, A> Exchange<P, A> {
         self.waiting
     }
 
-    /// Parks a poll for which no app waits ([`Exchange::next_app`]). Gives its ticket and, where the customer already had
-    /// all the polls allowed, the oldest of them, which is no longer parked.
-    pub fn park(&mut self, id: CustomerId, poll: P) -> (Ticket, Option<P>) {
+    /// An agent's poll has come. `serve` hands it to the app that has waited longest, or gives it back if that app has
+    /// just gone; a poll that nobody took is parked. `None` if an app took it.
+    pub fn arrive(
+        &mut self,
+        id: CustomerId,
+        mut poll: P,
+        now: Instant,
+        mut serve: impl FnMut(A, P) -> Result<(), P>,
+    ) -> Option<Parked<P>> {
+        self.seen(id, now);
+        while let Some(app) = self.next_app(id) {
+            match serve(app, poll) {
+                Ok(()) => return None,
+                Err(back) => poll = back,
+            }
+        }
+        Some(self.park(id, poll))
+    }
+
+    /// Parks a poll for which no app waits.
+    fn park(&mut self, id: CustomerId, poll: P) -> Parked<P> {
         let ticket = self.ticket();
         let most = self.rules.parked_per_id.max(1);
         let desk = self.desk(id);
-        let released =
+        let replaced =
             if desk.polls.len() >= most { desk.polls.pop_front().map(|(_, poll)| poll) } else { None };
-        let first = desk.polls.is_empty() && released.is_none();
+        let first = desk.polls.is_empty() && replaced.is_none();
         desk.polls.push_back((ticket, poll));
-        self.parked += usize::from(released.is_none());
+        self.parked += usize::from(replaced.is_none());
         self.unique += usize::from(first);
-        (ticket, released)
+        Parked { ticket, replaced }
     }
 
     /// A parked poll has ended without an app. Does nothing if it was no longer parked.
@@ -150,7 +177,7 @@ impl<P, A> Exchange<P, A> {
     }
 
     /// Takes the app that has waited longest for this customer out of the line.
-    pub fn next_app(&mut self, id: CustomerId) -> Option<A> {
+    fn next_app(&mut self, id: CustomerId) -> Option<A> {
         let (_, app) = self.desks.get_mut(&id)?.apps.pop_front()?;
         self.waiting -= 1;
         Some(app)
@@ -175,11 +202,13 @@ impl<P, A> Exchange<P, A> {
         desk.running = desk.running.saturating_sub(1);
     }
 
-    /// The agent of a customer is known to have gone elsewhere: it is not expected here, whatever it did before.
-    pub fn moved(&mut self, id: CustomerId) {
-        if let Some(desk) = self.desks.get_mut(&id) {
-            desk.expected_until = None;
-        }
+    /// The agent of a customer is known to have gone elsewhere: it is not expected here, whatever it did before. Takes
+    /// the apps that wait for it out of the line, so that they look elsewhere.
+    pub fn moved(&mut self, id: CustomerId) -> Vec<A> {
+        let Some(desk) = self.desks.get_mut(&id) else { return Vec::new() };
+        desk.expected_until = None;
+        self.waiting -= desk.apps.len();
+        desk.apps.drain(..).map(|(_, app)| app).collect()
     }
 
     /// Takes every parked poll, as an instance does that is about to end.
@@ -198,6 +227,14 @@ impl<P, A> Exchange<P, A> {
     /// Forgets customers of whom nothing is left. To be called now and then.
     pub fn sweep(&mut self, now: Instant) {
         self.desks.retain(|_, desk| !desk.polls.is_empty() || !desk.apps.is_empty() || desk.is_expected(now));
+    }
+
+    /// Customers that have a poll parked, or are expected back.
+    pub fn present(&self, now: Instant) -> impl Iterator<Item = CustomerId> {
+        self.desks
+            .iter()
+            .filter(move |(_, desk)| !desk.polls.is_empty() || desk.is_expected(now))
+            .map(|(id, _)| *id)
     }
 
     /// Customers remembered, present or expected.
@@ -230,6 +267,7 @@ impl<P, A> Desk<P, A> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::HashSet;
 
     const RULES: Rules = Rules { parked_per_id: 3, waiting_per_id: 2, cache: Duration::from_secs(10) };
 
@@ -248,14 +286,23 @@ mod tests {
         exchange.wait(id(1), 20).unwrap();
         exchange.wait(id(1), 21).unwrap();
         assert_eq!(exchange.wait(id(1), 22), Err(22));
-        assert_eq!((exchange.next_app(id(1)), exchange.next_app(id(1))), (Some(20), Some(21)));
+        let mut served = Vec::new();
+        // The first app has just gone.
+        let serve = |app, poll| {
+            served.push(app);
+            if app == 20 { Err(poll) } else { Ok(()) }
+        };
+        assert_eq!(exchange.arrive(id(1), 12, now, serve), None);
+        assert_eq!((served, exchange.waiting(), exchange.parked()), (vec![20, 21], 0, 0));
+        assert!(exchange.arrive(id(1), 13, now, |_, _| unreachable!()).is_some());
+        assert_eq!(exchange.find(id(1), now), Found::Poll(13));
     }
 
     #[test]
     fn a_poll_too_many_releases_the_oldest() {
         let mut exchange = Exchange::<u32, u32>::new(RULES);
-        let (first, _) = exchange.park(id(1), 0);
-        let released: Vec<_> = (1..5).map(|poll| exchange.park(id(1), poll).1).collect();
+        let first = exchange.park(id(1), 0).ticket;
+        let released: Vec<_> = (1..5).map(|poll| exchange.park(id(1), poll).replaced).collect();
         assert_eq!(released, [None, None, Some(0), Some(1)]);
         exchange.unpark(id(1), first, Instant::now());
         assert_eq!((exchange.parked(), exchange.unique()), (3, 1));
@@ -267,7 +314,7 @@ mod tests {
         let after = |seconds| now + Duration::from_secs(seconds);
         let mut exchange = Exchange::<u32, u32>::new(RULES);
         assert_eq!(exchange.find(id(1), now), Found::Nobody);
-        let (ticket, _) = exchange.park(id(1), 1);
+        let ticket = exchange.park(id(1), 1).ticket;
         exchange.unpark(id(1), ticket, now);
         assert_eq!(exchange.find(id(1), after(9)), Found::Expected);
         assert_eq!(exchange.find(id(1), after(10)), Found::Nobody);
@@ -275,8 +322,11 @@ mod tests {
         assert_eq!(exchange.find(id(1), after(100)), Found::Expected);
         exchange.ended(id(1), after(100));
         assert_eq!(exchange.find(id(1), after(109)), Found::Expected);
-        exchange.moved(id(1));
+        exchange.wait(id(1), 7).unwrap();
+        assert_eq!(exchange.present(after(109)).collect::<Vec<_>>(), [id(1)]);
+        assert_eq!((exchange.moved(id(1)), exchange.waiting()), (vec![7], 0), "it waits for nobody");
         assert_eq!(exchange.find(id(1), after(109)), Found::Nobody);
+        assert_eq!(exchange.present(after(109)).count(), 0);
         exchange.sweep(after(110));
         assert_eq!(exchange.remembered(), 0);
     }
@@ -289,6 +339,7 @@ mod tests {
         Wait(u64),
         Leave(usize),
         NextApp(u64),
+        Moved(u64),
         Sweep,
     }
 
@@ -300,6 +351,7 @@ mod tests {
             (1u64..4).prop_map(Event::Wait),
             (0usize..40).prop_map(Event::Leave),
             (1u64..4).prop_map(Event::NextApp),
+            (1u64..4).prop_map(Event::Moved),
             Just(Event::Sweep),
         ]
     }
@@ -316,8 +368,8 @@ mod tests {
                 let number = number as u32;
                 match event {
                     Event::Park(c) => {
-                        let (ticket, released) = exchange.park(id(c), (c, number));
-                        if let Some(released) = released {
+                        let Parked { ticket, replaced } = exchange.park(id(c), (c, number));
+                        if let Some(released) = replaced {
                             let oldest = polls.iter().position(|p: &(u64, u32)| p.0 == c).unwrap();
                             prop_assert_eq!(polls.remove(oldest), released);
                         }
@@ -354,11 +406,19 @@ mod tests {
                         let oldest = apps.iter().position(|a| a.0 == c).map(|place| apps.remove(place));
                         prop_assert_eq!(exchange.next_app(id(c)), oldest);
                     }
+                    Event::Moved(c) => {
+                        let gone: Vec<_> = apps.extract_if(.., |a| a.0 == c).collect();
+                        prop_assert_eq!(exchange.moved(id(c)), gone);
+                        let parked = polls.iter().any(|p| p.0 == c);
+                        prop_assert_eq!(exchange.look(id(c), now) == Found::Nobody, !parked);
+                    }
                     Event::Sweep => exchange.sweep(now),
                 }
                 prop_assert_eq!((exchange.parked(), exchange.waiting()), (polls.len(), apps.len()));
-                let unique: std::collections::HashSet<_> = polls.iter().map(|p| p.0).collect();
+                let unique: HashSet<_> = polls.iter().map(|p| p.0).collect();
                 prop_assert_eq!(exchange.unique(), unique.len());
+                let present: HashSet<_> = exchange.present(now).map(CustomerId::get).collect();
+                prop_assert!(unique.is_subset(&present));
             }
         }
     }

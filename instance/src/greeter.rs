@@ -40,22 +40,28 @@ pub(crate) async fn greet(hub: &Rc<Hub>, peer: &Peer) {
         hub.outgoing.call(peer, FleetRoute::Hello, Call { headers: greeting(), ..Call::default() }).await;
     hub.judge(peer, &answer);
     let Ok(answer) = answer else { return };
-    let mut peers = hub.peers.borrow_mut();
-    peers.shown_announce(peer, answer.contains_key(header::ANNOUNCE));
+    hub.peers.borrow_mut().shown_announce(peer, answer.contains_key(header::ANNOUNCE));
+    // Names from an unsigned answer are not contacted, and a configured one is known already.
     let signed = answer.contains_key(header::SIGNATURE);
-    let now = Instant::now();
-    for name in list(&answer, &header::HOSTS).filter_map(|name| name.parse::<ServerName>().ok()) {
-        // Names from an unsigned answer are not contacted, and a configured one is known already.
-        if signed {
-            peers.named(Peer::Server(name), now);
-        }
+    let names = list(&answer, &header::HOSTS).filter_map(|name| name.parse::<ServerName>().ok());
+    for name in names.filter(|_| signed) {
+        named(hub, Peer::Server(name));
     }
-    if matches!(peer, Peer::Sibling(_)) {
-        for port in
-            list(&answer, &header::PORTS).filter_map(|port| port.parse().ok()).filter(|port| *port > 0)
-        {
-            peers.named(Peer::Sibling(port), now);
+    let ports = list(&answer, &header::PORTS).filter_map(|port| port.parse().ok()).filter(|port| *port > 0);
+    match peer {
+        Peer::Server(_) if answer.contains_key(header::PORTS) => {
+            hub.peers.borrow_mut().shown_ports(peer, ports.collect());
         }
+        Peer::Server(_) => {}
+        Peer::Sibling(_) => ports.for_each(|port| named(hub, Peer::Sibling(port))),
+    }
+}
+
+/// Takes in a name from a peer's answer.
+fn named(hub: &Rc<Hub>, peer: Peer) {
+    let news = hub.peers.borrow_mut().named(peer.clone(), Instant::now());
+    if news {
+        hub.peer_came(&peer);
     }
 }
 
@@ -103,7 +109,7 @@ fn greeting() -> HeaderMap {
     headers
 }
 
-fn list<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> impl Iterator<Item = &'a str> {
+fn list<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> impl Iterator<Item = &'a str> + use<'a> {
     text(headers, name)
         .unwrap_or_default()
         .split(',')
@@ -114,9 +120,14 @@ fn list<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> impl Iterator<It
 
 impl Hub {
     /// Notes how a call to a peer went.
-    pub(crate) fn judge(&self, peer: &Peer, answer: &Result<HeaderMap, CallError>) {
+    pub(crate) fn judge(self: &Rc<Self>, peer: &Peer, answer: &Result<HeaderMap, CallError>) {
         match answer {
-            Ok(_) => self.peers.borrow_mut().answered(peer, Instant::now()),
+            Ok(_) => {
+                let back = self.peers.borrow_mut().answered(peer, Instant::now());
+                if back {
+                    self.peer_came(peer);
+                }
+            }
             Err(error) if error.is_unknown_route() => {}
             // A sibling is a process on this machine. Another server's front may be away for a moment only.
             Err(CallError::Ended) if matches!(peer, Peer::Sibling(_)) => self.peers.borrow_mut().gone(peer),

@@ -20,7 +20,7 @@ use crate::{
     meeting::{AppHandle, Handout, PollHandle},
     outbox::Outbox,
     outgoing::Outgoing,
-    peers::Peers,
+    peers::{Peer, Peers},
     refusal::Refusal,
     registrations::Registrations,
     statistics::Period,
@@ -50,6 +50,8 @@ pub(crate) struct Hub {
     pub(crate) outbox: Outbox,
     pub(crate) registrations: Registrations,
     pub(crate) lookups: Semaphore,
+    /// Questions of apps that are being worked on, until the answer begins.
+    pub(crate) questions: Cell<usize>,
     pub(crate) counters: Counters,
     pub(crate) period: Period,
     pub(crate) watches: Rc<Watches>,
@@ -85,6 +87,7 @@ impl Hub {
             outbox: Outbox::default(),
             registrations: Registrations::new(config.limits.registrations_per_minute),
             lookups: Semaphore::new(LOOKUPS_MAX),
+            questions: Cell::new(0),
             counters: Counters::default(),
             period: Period::default(),
             watches: Watches::new(),
@@ -114,10 +117,7 @@ impl Hub {
     /// The agent of `id` is here from now on: noted, and told to the fleet.
     pub(crate) fn settle(self: &Rc<Self>, id: CustomerId) {
         self.exchange.borrow_mut().seen(id, Instant::now());
-        let known = self.directory.borrow().get(id);
-        // Later than whatever was heard, even from a clock that is ahead of this one: what the agent does now is newest.
-        let since = known.map_or(0, |known| known.since + 1).max(now_ms());
-        self.directory.borrow_mut().note(id, &self.own, since);
+        let since = self.directory.borrow_mut().settle(id, &self.own, now_ms());
         self.outbox.announce_to_all(self, &self.own, id, since);
     }
 
@@ -128,15 +128,21 @@ impl Hub {
 
     /// Another instance says that the agent of `id` is at `place`.
     pub(crate) fn heard_of(&self, id: CustomerId, place: &InstanceName, since: u64) {
-        // A clock ahead of ours must not pin an agent to a place that it leaves.
-        let since = since.min(now_ms());
-        if !self.directory.borrow_mut().note(id, place, since) || *place == self.own {
-            return;
+        let news = self.directory.borrow_mut().hear(id, place, since, now_ms());
+        if news && *place != self.own {
+            let waiting = self.exchange.borrow_mut().moved(id);
+            waiting.into_iter().for_each(AppHandle::moved);
         }
-        let mut exchange = self.exchange.borrow_mut();
-        exchange.moved(id);
-        while let Some(app) = exchange.next_app(id) {
-            app.moved();
+    }
+
+    /// A peer that was not there before has called, answered, or been named: it is told of every agent that is here.
+    pub(crate) fn peer_came(self: &Rc<Self>, peer: &Peer) {
+        self.peers.borrow_mut().greet_soon(peer);
+        let here: Vec<CustomerId> = self.exchange.borrow().present(Instant::now()).collect();
+        for id in here.into_iter().filter(|id| self.is_settled(*id)) {
+            if let Some(location) = self.directory.borrow().get(id) {
+                self.outbox.announce(self, peer.clone(), &self.own, id, location.since);
+            }
         }
     }
 

@@ -10,11 +10,11 @@
 //! | `agents` | an agent registers, connects, parks a poll |
 //! | `meeting`, [`exchange`] | an app finds its agent's poll, or waits for it |
 //! | `transact`, `reply`, [`transactions`], `relay`, `spool`, `body` | request and reply cross, piece by piece |
-//! | `between`, [`peers`], `greeter`, `lookup`, [`directory`], `outbox`, `outgoing` | the rest of the fleet |
+//! | `between`, [`peers`], `greeter`, `lookup`, [`verdict`], [`directory`], `outbox`, `outgoing` | the rest of the fleet |
 //! | `ids` | customer IDs |
 //! | `status`, `statistics`, `counters` | what the instance shows of itself |
 //!
-//! [`framing`], [`exchange`], [`transactions`], [`directory`] and [`peers`] are pure: no socket, task or clock.
+//! [`framing`], [`exchange`], [`transactions`], [`verdict`], [`directory`] and [`peers`] are pure: no socket, task or clock.
 
 mod absorb;
 mod agents;
@@ -51,6 +51,7 @@ mod status;
 mod tls;
 mod transact;
 pub mod transactions;
+pub mod verdict;
 mod watch;
 
 pub use run::{StartError, run};

@@ -14,29 +14,38 @@ use crate::{
     outgoing::Call,
     peers::Peer,
     route::FleetRoute,
+    verdict::Verdict,
 };
 
-/// After the first "here" the others get so long to say something newer.
+/// After the first answer from the place itself the others get so long to say something newer.
 const GRACE: Duration = Duration::from_millis(30);
 
-/// Asks every server and sibling that answers, all at once; gives the newest place told within `timeouts.lookup`.
-/// `None` also if this instance has too many questions under way.
+/// Asks every server and sibling that answers, all at once, for at most `timeouts.lookup`. `None` also if this instance
+/// has too many questions under way.
 pub(crate) async fn ask_fleet(hub: &Rc<Hub>, id: CustomerId) -> Option<Location> {
-    let _under_way = hub.lookups.try_acquire().ok()?;
     let peers: Vec<Peer> = hub.peers.borrow().alive().cloned().collect();
-    let mut questions: FuturesUnordered<_> = peers.iter().map(|peer| ask(hub, peer, id)).collect();
-    let mut deadline = Instant::now() + hub.config.timeouts.lookup.get();
-    let mut newest: Option<Location> = None;
-    while let Ok(Some(told)) = timeout_at(deadline, questions.next()).await {
+    ask_all(hub, &peers, id, hub.config.timeouts.lookup.get()).await
+}
+
+/// Asks every sibling on behalf of an instance of another server, which waits for `timeouts.lookup`.
+pub(crate) async fn ask_siblings(hub: &Rc<Hub>, id: CustomerId) -> Option<Location> {
+    let peers: Vec<Peer> = hub.peers.borrow().ports().map(Peer::Sibling).collect();
+    ask_all(hub, &peers, id, hub.config.timeouts.lookup.get() / 2).await
+}
+
+async fn ask_all(hub: &Rc<Hub>, peers: &[Peer], id: CustomerId, within: Duration) -> Option<Location> {
+    let _under_way = hub.lookups.try_acquire().ok()?;
+    let mut questions: FuturesUnordered<_> =
+        peers.iter().map(|peer| async move { (peer, ask(hub, peer, id).await) }).collect();
+    let mut deadline = Instant::now() + within;
+    let mut verdict = Verdict::default();
+    while let Ok(Some((peer, told))) = timeout_at(deadline, questions.next()).await {
         let Some(told) = told else { continue };
-        if newest.is_none() {
+        if verdict.hear(&hub.own, peer, told) {
             deadline = deadline.min(Instant::now() + GRACE);
         }
-        if newest.as_ref().is_none_or(|known| (told.since, &told.place) > (known.since, &known.place)) {
-            newest = Some(told);
-        }
     }
-    newest
+    verdict.best()
 }
 
 async fn ask(hub: &Rc<Hub>, peer: &Peer, id: CustomerId) -> Option<Location> {

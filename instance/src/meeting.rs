@@ -61,6 +61,22 @@ impl AppHandle {
     }
 }
 
+/// An app's question that is being worked on: a drain waits for it. Counted down on drop.
+pub(crate) struct Question(Rc<Hub>);
+
+impl Question {
+    pub(crate) fn begin(hub: &Rc<Hub>) -> Self {
+        hub.questions.set(hub.questions.get() + 1);
+        Self(hub.clone())
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        self.0.questions.set(self.0.questions.get() - 1);
+    }
+}
+
 /// What an app finds in the end.
 pub(crate) enum Meeting {
     Poll(PollHandle),
@@ -70,6 +86,7 @@ pub(crate) enum Meeting {
 
 /// Where the agent of `id` is: here, elsewhere as far as was heard, or as the fleet says when asked.
 pub(crate) async fn locate(hub: &Rc<Hub>, id: CustomerId) -> Option<InstanceName> {
+    let _question = Question::begin(hub);
     if hub.is_here(id) {
         return Some(hub.own.clone());
     }

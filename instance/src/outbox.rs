@@ -63,7 +63,14 @@ impl Outbox {
         }
     }
 
-    fn announce(&self, hub: &Rc<Hub>, peer: Peer, place: &InstanceName, id: CustomerId, since: u64) {
+    pub(crate) fn announce(
+        &self,
+        hub: &Rc<Hub>,
+        peer: Peer,
+        place: &InstanceName,
+        id: CustomerId,
+        since: u64,
+    ) {
         let mut all = self.pending.borrow_mut();
         let pending = all.entry(peer.clone()).or_default();
         let full = pending.news.len() >= PENDING_MAX && !pending.news.contains_key(&id);

@@ -3,7 +3,7 @@
 //! Pure: what was heard, what failed, and `now` in; decisions out.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -49,6 +49,8 @@ struct Standing {
     heard: Instant,
     /// When it said that it is about to end.
     left: Option<Instant>,
+    /// The instances of a server, if it has listed them.
+    ports: Option<BTreeSet<u16>>,
 }
 
 impl Peers {
@@ -103,14 +105,15 @@ impl Peers {
         !self.known.contains_key(&peer) && self.heard(peer, now)
     }
 
-    /// A peer has answered a call.
-    pub fn answered(&mut self, peer: &Peer, now: Instant) {
-        if let Some(standing) = self.known.get_mut(peer) {
-            // While it ends it still answers, and must not be brought back by that.
-            standing.alive |= standing.left.is_none();
-            standing.failures = 0;
-            standing.heard = now;
-        }
+    /// A peer has answered a call. Gives whether that brought it back.
+    pub fn answered(&mut self, peer: &Peer, now: Instant) -> bool {
+        let Some(standing) = self.known.get_mut(peer) else { return false };
+        // While it ends it still answers, and must not be brought back by that.
+        let back = !standing.alive && standing.left.is_none();
+        standing.alive |= back;
+        standing.failures = 0;
+        standing.heard = now;
+        back
     }
 
     /// A call to a peer has failed. Gives whether that dropped it.
@@ -151,12 +154,31 @@ impl Peers {
         self.known.get(peer).is_some_and(|standing| standing.announces)
     }
 
-    /// Whether the instance of this name may be expected to answer.
-    pub fn is_alive(&self, name: &InstanceName) -> bool {
-        match self.of(name) {
-            None => true,
-            Some(peer) => self.known.get(&peer).is_some_and(|standing| standing.alive),
+    /// A server has said which of its instances are there.
+    pub fn shown_ports(&mut self, server: &Peer, ports: BTreeSet<u16>) {
+        if let Some(standing) = self.known.get_mut(server) {
+            standing.ports = Some(ports);
         }
+    }
+
+    /// An instance of another server has called: it is there, or about to end, whatever its server has listed.
+    pub fn shown_port(&mut self, name: &InstanceName, leaving: bool) {
+        let listed = self.known.get_mut(&Peer::Server(name.server.clone()));
+        if let Some(ports) = listed.and_then(|standing| standing.ports.as_mut()) {
+            if leaving {
+                ports.remove(&name.port)
+            } else {
+                ports.insert(name.port)
+            };
+        }
+    }
+
+    /// Whether the instance of this name may be expected to answer: of another server only those that it listed last.
+    pub fn is_alive(&self, name: &InstanceName) -> bool {
+        let Some(peer) = self.of(name) else { return true };
+        let Some(standing) = self.known.get(&peer) else { return false };
+        let listed = standing.ports.as_ref().is_none_or(|ports| ports.contains(&name.port));
+        standing.alive && (listed || matches!(peer, Peer::Sibling(_)))
     }
 
     /// Whether this server is configured, and so may be contacted whoever names it.
@@ -224,7 +246,16 @@ impl Peers {
 
 impl Standing {
     fn new(configured: bool, now: Instant) -> Self {
-        Self { configured, alive: true, failures: 0, announces: false, greeted: None, heard: now, left: None }
+        Self {
+            configured,
+            alive: true,
+            failures: 0,
+            announces: false,
+            greeted: None,
+            heard: now,
+            left: None,
+            ports: None,
+        }
     }
 }
 
@@ -258,6 +289,42 @@ mod tests {
         assert!(!peers.is_alive(&name));
         assert!(peers.heard(us, now));
         assert!(peers.is_alive(&name));
+    }
+
+    #[test]
+    fn an_answer_brings_a_dropped_peer_back_and_says_so_once() {
+        let now = Instant::now();
+        let mut peers = peers(now);
+        let sibling = Peer::Sibling(8082);
+        assert!(!peers.answered(&sibling, now), "it was never away");
+        peers.gone(&sibling);
+        assert!(peers.answered(&sibling, now));
+        assert!(!peers.answered(&sibling, now));
+        peers.left(&sibling, now);
+        assert!(!peers.answered(&sibling, now), "it still answers while it ends");
+        assert!(!peers.answered(&Peer::Sibling(9), now), "a stranger");
+    }
+
+    #[test]
+    fn of_another_server_only_the_instances_it_lists_are_alive() {
+        let now = Instant::now();
+        let mut peers = peers(now);
+        let us = Peer::Server(server("us.example.net"));
+        let name = |port| InstanceName { server: server("us.example.net"), port };
+        let alive = |peers: &Peers| [1, 2, 3].map(|port| peers.is_alive(&name(port)));
+        peers.shown_port(&name(3), true);
+        assert_eq!(
+            alive(&peers),
+            [true; 3],
+            "it has listed nothing yet, as an instance of the original does"
+        );
+        peers.shown_ports(&us, BTreeSet::from([1, 2]));
+        assert_eq!(alive(&peers), [true, true, false]);
+        peers.shown_port(&name(3), false);
+        peers.shown_port(&name(1), true);
+        assert_eq!(alive(&peers), [false, true, true]);
+        peers.gone(&us);
+        assert_eq!(alive(&peers), [false; 3]);
     }
 
     #[test]

@@ -162,7 +162,7 @@ async fn drain(hub: &Rc<Hub>) {
     let mut looks = interval(Duration::from_millis(20));
     loop {
         looks.tick().await;
-        let running = hub.transactions.borrow().len() + hub.exchange.borrow().waiting();
+        let running = hub.transactions.borrow().len() + hub.questions.get();
         let age = began.elapsed();
         if age >= limit || (running == 0 && age >= HANDOVER_MIN.min(limit)) {
             tracing::info!(port = hub.own.port, cut = running, "drained");

@@ -18,7 +18,7 @@ use crate::{
     counters::count,
     guarded::Peer,
     hub::{Answer, Hub},
-    meeting::{HandedRequest, Handout, Meeting, PollHandle, meet},
+    meeting::{HandedRequest, Handout, Meeting, PollHandle, Question, meet},
     refusal::Refusal,
     relay::{Passage, Passing, Relay},
     transactions::RequestId,
@@ -56,6 +56,7 @@ pub(crate) async fn ask(
     id: CustomerId,
     request: Request<Incoming>,
 ) -> Result<Answer, Refusal> {
+    let _question = Question::begin(&hub);
     let (parts, mut body) = request.into_parts();
     check_length(&body, hub.config.limits.body_bytes)?;
     let mut headers = parts.headers;

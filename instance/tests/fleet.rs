@@ -67,7 +67,7 @@ fn the_newest_place_wins_however_late_it_arrives() {
     assert_eq!(found().as_deref(), Some("2002"));
     assert_eq!(tell(2003, now - 800).status, 200);
     assert_eq!(found().as_deref(), Some("2002"));
-    // From a clock that is ahead: it counts as now, so that the agent's next move is not ignored for a year.
+    // From a clock that is far ahead: it is bounded, and the agent's next move is newer all the same.
     assert_eq!(tell(2004, now + 1_000_000_000).status, 200);
     assert_eq!(found().as_deref(), Some("2004"));
     instance.post("/connect", &agent(7));
@@ -110,6 +110,71 @@ fn announcements_that_are_refused_leave_no_trace() {
     let good = signed(&instance, &path, 2001, &[], "7 1\n", now);
     assert_eq!(good.status, 200);
     assert_eq!(instance.status()["peers"]["ports"][0], 2001);
+}
+
+/// Two instances of one server, which know each other.
+fn siblings() -> (Instance, Instance, impl Fn(&mut Config)) {
+    let ports = [free_port(), free_port()];
+    let both = move |config: &mut Config| {
+        config.server = format!("127.0.0.1:{}", ports[0]).parse().unwrap();
+        config.instances = ports.into();
+        config.master = config.instance_name(ports[0]);
+    };
+    let (first, second) = (start_at(ports[0], both), start_at(ports[1], both));
+    for instance in [&first, &second] {
+        instance.until(|status| status["peers"]["ports"].as_array().unwrap().len() == 1);
+    }
+    (first, second, both)
+}
+
+#[test]
+fn a_greeting_to_the_server_lists_its_instances_for_those_who_know_what_to_do_with_it() {
+    let (first, second, _) = siblings();
+    let ask = |path: &str, more: &[(&str, &str)]| {
+        let mut headers = vec![("x-iwp-host", "127.0.0.1:9")];
+        headers.extend(more);
+        let told = signed(&first, path, 2001, &headers, "", SystemTime::now());
+        let mut ports: Vec<u16> =
+            told.get("x-iwp-ports")?.split(',').map(|port| port.parse().unwrap()).collect();
+        ports.sort_unstable();
+        Some(ports)
+    };
+    let mut both = vec![first.port, second.port];
+    both.sort_unstable();
+    assert_eq!(ask("/hello", &[("x-iwp-announce", "1")]), Some(both));
+    assert_eq!(ask("/hello", &[]), None, "an instance of the original would take them for its siblings");
+    let own = format!("/hello/{}", first.port);
+    assert_eq!(ask(&own, &[("x-iwp-announce", "1")]), Some(vec![second.port]));
+}
+
+#[test]
+fn a_question_to_the_server_reaches_the_instance_that_has_the_agent() {
+    let (first, second, _) = siblings();
+    let _poll = second.park(7);
+    first.until(|status| status["locations"]["entries"] == 1);
+    // Only the first hears that the agent is elsewhere, and that is wrong.
+    let news = format!("7 {}\n", now_ms() + 5_000);
+    let path = format!("/announce/{}", first.port);
+    let elsewhere = [("x-iwp-host", "127.0.0.1:9")];
+    assert_eq!(signed(&first, &path, 2001, &elsewhere, &news, SystemTime::now()).status, 200);
+    let found = |path: &str| {
+        let told = signed(&first, path, 2001, &[("x-iwp-productunivid", "7")], "", SystemTime::now());
+        told.get("x-iwp-port").map(str::to_owned)
+    };
+    assert_eq!(found(&format!("/find/{}", first.port)).as_deref(), Some("2001"), "from memory");
+    assert_eq!(found("/find"), Some(second.port.to_string()), "the sibling knows");
+}
+
+#[test]
+fn an_instance_that_comes_back_is_told_who_is_where() {
+    let (mut first, second, both) = siblings();
+    let _polls = [second.park(7), second.park(8)];
+    first.until(|status| status["locations"]["entries"] == 2);
+    first.stop();
+    first.join();
+    second.until(|status| status["peers"]["ports"].as_array().unwrap().is_empty());
+    let back = start_at(first.port, both);
+    back.until(|status| status["locations"]["entries"] == 2);
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! Thousands of fleets in virtual time, each from a seed: servers, instances, agents and apps over a network that
 //! loses, delays and repeats, with instances that die or drain, servers that are cut off, and clocks that jump.
 //!
-//! The rules under test are the instance's own pure types. `hub`, `transact` and `gossip` drive them, in part by rules that
-//! the shell around them does not have yet: a peer that comes back is told what it missed, dead instances of a living server
-//! are not named, a question to a server reaches its siblings, clocks may differ, a drain waits for questions. So a pass
-//! says that these rules suffice, not that the shell keeps them. What is checked in every run:
+//! The rules under test are the instance's own pure types. `hub`, `transact`, `gossip` and `lookup` drive them as the files
+//! of the same names in `instance/src` do, over a network of their own; what is decided there must be changed here too.
+//! What is checked in every run:
 //!
 //! - no request reaches the wrong agent and no reply the wrong app; no transaction is answered twice, or by another customer;
 //! - every question ends within a bound made of the timers;

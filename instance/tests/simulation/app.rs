@@ -6,7 +6,7 @@ use switchboard_fleet::{CustomerId, InstanceName};
 
 use crate::{
     network::{self, Caller, Trouble},
-    transact::{self, Asked, Content},
+    transact::{self, Asked, Content, ENDING},
     world::{World, count},
 };
 
@@ -39,12 +39,13 @@ pub(crate) async fn ask_fleet(world: &Rc<World>, id: CustomerId) -> Ended {
     Ended::Error("no server answers")
 }
 
-/// As [`ask_fleet`], again and again for a while until the agent is there.
+/// As [`ask_fleet`], again and again for a while until the agent is there, or where the answer says so (`X-IWP-Retry`).
 pub(crate) async fn ask_patiently(world: &Rc<World>, id: CustomerId, patience: Duration) -> Ended {
     let began = world.kernel.now();
     loop {
         let ended = ask_fleet(world, id).await;
-        if ended != Ended::Nobody || world.kernel.now() - began > patience {
+        let again = matches!(ended, Ended::Nobody | Ended::Error(ENDING));
+        if !again || world.kernel.now() - began > patience {
             return ended;
         }
         world.kernel.sleep(PAUSE).await;

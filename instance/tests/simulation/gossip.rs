@@ -65,9 +65,8 @@ pub(crate) async fn call<T: 'static, F: Future<Output = T> + 'static>(
     };
     match &told {
         Ok(_) => {
-            let news = !hub.peers.borrow().alive().any(|alive| alive == peer);
-            hub.peers.borrow_mut().answered(peer, hub.now());
-            if news {
+            let back = hub.peers.borrow_mut().answered(peer, hub.now());
+            if back {
                 hub.outbox.tell_all_here(hub, peer);
             }
         }
@@ -121,8 +120,8 @@ async fn greet(hub: &Rc<Hub>, peer: &Peer) {
         heard(hub, Peer::Server(server), true);
     }
     match peer {
-        Peer::Server(name) => {
-            hub.ports.borrow_mut().insert(name.clone(), ports.into_iter().collect());
+        Peer::Server(_) => {
+            hub.peers.borrow_mut().shown_ports(peer, ports.into_iter().collect());
         }
         Peer::Sibling(_) => {
             for port in ports {
@@ -134,6 +133,7 @@ async fn greet(hub: &Rc<Hub>, peer: &Peer) {
 
 /// `/hello`: gives the servers known here, and the ports of this one.
 fn hello(hub: &Rc<Hub>, level: Level, newcomer: &InstanceName, leaving: bool) -> (Vec<ServerName>, Vec<u16>) {
+    hub.peers.borrow_mut().shown_port(newcomer, leaving);
     let peer = hub.peers.borrow().of(newcomer);
     if let Some(peer) = peer {
         let news = meet_newcomer(hub, peer, leaving);
@@ -211,8 +211,8 @@ impl Outbox {
 
     /// Tells a peer that came, or came back, of every agent that is here.
     fn tell_all_here(&self, hub: &Rc<Hub>, peer: &Peer) {
-        let ids: Vec<CustomerId> = hub.heard.borrow().keys().copied().filter(|id| hub.is_here(*id)).collect();
-        for id in ids {
+        let ids: Vec<CustomerId> = hub.exchange.borrow().present(hub.now()).collect();
+        for id in ids.into_iter().filter(|id| hub.is_settled(*id)) {
             let Some(location) = hub.directory.borrow().get(id) else { continue };
             self.announce(hub, peer.clone(), &hub.own, id, location.since);
         }
@@ -297,6 +297,7 @@ async fn send(hub: &Rc<Hub>, peer: &Peer, place: &InstanceName, news: Vec<(Custo
 
 /// `/announce` and `/connected`.
 fn announced(hub: &Rc<Hub>, level: Level, place: &InstanceName, news: &[(CustomerId, u64)]) {
+    hub.peers.borrow_mut().shown_port(place, false);
     let peer = hub.peers.borrow().of(place);
     if let Some(peer) = peer {
         heard(hub, peer, false);

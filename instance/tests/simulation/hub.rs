@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use switchboard_fleet::{CustomerId, InstanceName, SIGNATURE_MAX_AGE, ServerName};
+use switchboard_fleet::{CustomerId, InstanceName};
 use switchboard_instance::{
     directory::{Directory, Location},
     exchange::{Exchange, Found, Rules, Ticket},
@@ -80,8 +80,6 @@ pub(crate) struct Hub {
     pub(crate) peers: RefCell<Peers>,
     pub(crate) outbox: Outbox,
     pub(crate) heard: RefCell<Heard>,
-    /// The instances of each other server, as it said last.
-    pub(crate) ports: RefCell<BTreeMap<ServerName, BTreeSet<u16>>>,
     /// Questions of apps that are being worked on.
     pub(crate) questions: Cell<usize>,
     draining: Cell<bool>,
@@ -108,7 +106,6 @@ impl Hub {
             peers: RefCell::new(peers),
             outbox: Outbox::default(),
             heard: RefCell::default(),
-            ports: RefCell::default(),
             questions: Cell::new(0),
             draining: Cell::new(false),
             ending: Cell::new(false),
@@ -132,17 +129,15 @@ impl Hub {
         RequestId(u128::from(self.world.random.next()) << 64 | u128::from(self.world.random.next()))
     }
 
-    fn note(&self, id: CustomerId, place: &InstanceName, since: u64) -> bool {
+    fn told(&self, id: CustomerId, place: &InstanceName, since: u64) {
         self.heard.borrow_mut().entry(id).or_default().insert((since, place.clone()));
-        self.directory.borrow_mut().note(id, place, since)
     }
 
     /// The agent of `id` is here from now on: noted, and told to the fleet.
     pub(crate) fn settle(self: &Rc<Self>, id: CustomerId) {
         self.exchange.borrow_mut().seen(id, self.now());
-        let known = self.directory.borrow().get(id);
-        let since = known.map_or(0, |known| known.since + 1).max(self.now_ms());
-        self.note(id, &self.own, since);
+        let since = self.directory.borrow_mut().settle(id, &self.own, self.now_ms());
+        self.told(id, &self.own, since);
         self.world.trace(|| format!("{} has {id} since {since}", self.own));
         self.outbox.announce_to_all(self, &self.own, id, since);
     }
@@ -153,28 +148,21 @@ impl Hub {
 
     /// Another instance says that the agent of `id` is at `place`.
     pub(crate) fn heard_of(&self, id: CustomerId, place: &InstanceName, since: u64) {
-        // A clock that is ahead by more could not have signed the call.
-        let since = since.min(self.now_ms() + SIGNATURE_MAX_AGE.as_millis() as u64);
-        if !self.note(id, place, since) || *place == self.own {
-            return;
-        }
-        let mut exchange = self.exchange.borrow_mut();
-        exchange.moved(id);
-        while let Some(app) = exchange.next_app(id) {
-            // An app that has just gone needs no telling.
-            let _ = app.to.send(Turn::Moved);
+        // No clock here is ahead by so much that the moment would not be believed.
+        self.told(id, place, since);
+        let news = self.directory.borrow_mut().hear(id, place, since, self.now_ms());
+        if news && *place != self.own {
+            for app in self.exchange.borrow_mut().moved(id) {
+                // An app that has just gone needs no telling.
+                let _ = app.to.send(Turn::Moved);
+            }
         }
     }
 
     /// Where the agent of `id` is, if that is another instance which may be expected to answer.
     pub(crate) fn elsewhere(&self, id: CustomerId) -> Option<Location> {
         let location = self.directory.borrow().get(id)?;
-        (location.place != self.own && self.may_answer(&location.place)).then_some(location)
-    }
-
-    fn may_answer(&self, place: &InstanceName) -> bool {
-        let listed = self.ports.borrow().get(&place.server).is_none_or(|ports| ports.contains(&place.port));
-        listed && self.peers.borrow().is_alive(place)
+        (location.place != self.own && self.peers.borrow().is_alive(&location.place)).then_some(location)
     }
 
     /// Whether the agent of `id` is at this instance: a poll is parked, or expected back.
@@ -267,21 +255,16 @@ impl Hub {
 }
 
 /// Gives the poll to the app that waits longest, or parks it.
-fn park(hub: &Rc<Hub>, id: CustomerId, mut poll: PollHandle) -> Option<Parked> {
-    let mut exchange = hub.exchange.borrow_mut();
-    exchange.seen(id, hub.now());
-    while let Some(app) = exchange.next_app(id) {
-        match app.to.send(Turn::Poll(poll)) {
-            Err(Turn::Poll(back)) => poll = back,
-            _ => return None,
-        }
-    }
-    let (ticket, replaced) = exchange.park(id, poll);
-    drop(exchange);
-    if let Some(replaced) = replaced {
+fn park(hub: &Rc<Hub>, id: CustomerId, poll: PollHandle) -> Option<Parked> {
+    let serve = |app: AppHandle, poll| match app.to.send(Turn::Poll(poll)) {
+        Err(Turn::Poll(back)) => Err(back),
+        _ => Ok(()),
+    };
+    let parked = hub.exchange.borrow_mut().arrive(id, poll, hub.now(), serve)?;
+    if let Some(replaced) = parked.replaced {
         let _ = replaced.to.send(Handout::Replaced);
     }
-    Some(Parked { hub: hub.clone(), id, ticket })
+    Some(Parked { hub: hub.clone(), id, ticket: parked.ticket })
 }
 
 /// A poll in the exchange, taken out on drop.

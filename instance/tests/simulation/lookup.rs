@@ -4,7 +4,7 @@ use std::{rc::Rc, time::Duration};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use switchboard_fleet::CustomerId;
-use switchboard_instance::{directory::Location, peers::Peer};
+use switchboard_instance::{directory::Location, peers::Peer, verdict::Verdict};
 
 use crate::{
     gossip::{Level, call, level},
@@ -20,38 +20,21 @@ pub(crate) async fn ask_fleet(hub: &Rc<Hub>, id: CustomerId) -> Option<Location>
     ask_all(hub, &peers, id, hub.world.timers.lookup).await
 }
 
-/// The newest place told by the place itself, which knows; without that the newest told by anyone.
 async fn ask_all(hub: &Rc<Hub>, peers: &[Peer], id: CustomerId, within: Duration) -> Option<Location> {
     let kernel = hub.world.kernel.clone();
-    let mut questions: FuturesUnordered<_> = peers
-        .iter()
-        .map(|peer| async move { find(hub, peer, id).await.map(|told| (is_at(&told, peer, hub), told)) })
-        .collect();
+    let mut questions: FuturesUnordered<_> =
+        peers.iter().map(|peer| async move { (peer, find(hub, peer, id).await) }).collect();
     let mut deadline = kernel.now() + within;
-    let mut best: Option<(bool, Location)> = None;
-    while let Some(Some(told)) = kernel.timeout(deadline.saturating_sub(kernel.now()), questions.next()).await
+    let mut verdict = Verdict::default();
+    while let Some(Some((peer, told))) =
+        kernel.timeout(deadline.saturating_sub(kernel.now()), questions.next()).await
     {
-        let Some((certain, told)) = told else { continue };
-        if certain {
+        let Some(told) = told else { continue };
+        if verdict.hear(&hub.own, peer, told) {
             deadline = deadline.min(kernel.now() + GRACE);
         }
-        let rank = |certain: bool, told: &Location| (certain, told.since, told.place.clone());
-        if best
-            .as_ref()
-            .is_none_or(|(known_certain, known)| rank(certain, &told) > rank(*known_certain, known))
-        {
-            best = Some((certain, told));
-        }
     }
-    best.map(|(_, told)| told)
-}
-
-/// Whether it is the place itself that tells this.
-fn is_at(told: &Location, peer: &Peer, hub: &Hub) -> bool {
-    match peer {
-        Peer::Server(name) => told.place.server == *name,
-        Peer::Sibling(port) => told.place.server == hub.own.server && told.place.port == *port,
-    }
+    verdict.best()
 }
 
 /// Asks one peer.

@@ -1,13 +1,14 @@
 # Everything that people and CI do with this repository.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint fmt bench fuzz
+.PHONY: help setup run test lint fmt bench torture fuzz
 
 SWITCHBOARD = target/release/switchboard
 DEMO = var/demo
 FUZZ_SECONDS ?= 60
+TORTURE_SECONDS ?= 120
 
 help: ## say what can be made
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
 
 setup: ## install what is missing: nginx and build needs, from Debian's packages
 	@scripts/setup.sh
@@ -40,6 +41,10 @@ fmt: ## format the sources
 
 bench: setup ## measure, and print one table
 	cargo run --release --locked -p switchboard-bench
+
+torture: setup ## kill instances for TORTURE_SECONDS while customers register; fails if an ID is given twice
+	cargo build --release --locked
+	TORTURE_SECONDS=$(TORTURE_SECONDS) cargo run --release --locked -p switchboard-bench --bin switchboard-torture
 
 fuzz: ## fuzz every target for FUZZ_SECONDS each; needs nightly Rust and cargo-fuzz
 	@cargo +nightly fuzz --version >/dev/null 2>&1 || { \

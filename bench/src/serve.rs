@@ -73,7 +73,7 @@ impl Instance {
         std::fs::create_dir_all(&config.state_dir)?;
         let range =
             IdRange::from_numbers(MASTER_RANGE.0, MASTER_RANGE.1).context("the master's range is empty")?;
-        drop(Ledger::init_master(&config.master_range_file(), range)?);
+        drop(Ledger::init_master(&config.master_range_file(port), range)?);
         let process = Command::new(std::env::current_exe()?)
             .arg("serve-instance")
             .arg(port.to_string())

@@ -35,6 +35,12 @@ headers! {
     RANGE_TO = "x-iwp-range-to";
     /// How many IDs are asked for.
     RANGE_SIZE = "x-iwp-range-size";
+    /// The newest state of the fleet's ledger of IDs that the sender knows of: epoch, generation, and more.
+    RANGE_MARK = "x-iwp-range-mark";
+    /// How often an instance's own ledger has been written: as it says on a greeting, and as it is known to whom it greets.
+    LEDGER = "x-iwp-ledger";
+    /// The instance that is to be the master, as `SERVER/PORT`.
+    TO = "x-iwp-to";
     /// The proof that a caller owns a customer ID; never relayed.
     TOKEN = "x-iwp-token";
     /// The proof that a call comes from an instance of this fleet; never relayed.

@@ -13,4 +13,4 @@ pub mod snapshot;
 
 pub use id::{CustomerId, InvalidCustomerId};
 pub use key::{KeyFileError, KeyRing, SIGNATURE_MAX_AGE, SignatureError};
-pub use name::{InstanceName, InvalidServerName, ServerName};
+pub use name::{InstanceName, InvalidInstanceName, InvalidServerName, ServerName};

@@ -130,6 +130,22 @@ impl fmt::Display for InstanceName {
     }
 }
 
+/// The text is no name of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an instance: expected SERVER/PORT, e.g. eu.example.net/8081")]
+pub struct InvalidInstanceName;
+
+impl FromStr for InstanceName {
+    type Err = InvalidInstanceName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidInstanceName> {
+        let (server, port) = text.rsplit_once('/').ok_or(InvalidInstanceName)?;
+        let plain = port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0');
+        let port = port.parse().ok().filter(|_| plain).ok_or(InvalidInstanceName)?;
+        Ok(Self { server: server.parse().map_err(|_| InvalidInstanceName)?, port })
+    }
+}
+
 impl fmt::Debug for InstanceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -151,6 +167,17 @@ mod tests {
         ] {
             let name: ServerName = text.parse().unwrap();
             assert_eq!((name.host(), name.url("/ping").as_str()), (host, url));
+        }
+    }
+
+    #[test]
+    fn an_instance_is_a_server_and_a_port() {
+        for text in ["eu.example.net/8081", "https://[::1]:8443/1", "127.0.0.1:8080/65535"] {
+            let name: InstanceName = text.parse().unwrap();
+            assert_eq!(name.to_string(), text);
+        }
+        for text in ["", "a", "a/", "a/0", "a/08081", "a/+1", "a/65536", "/1", "a b/1", "http:/1"] {
+            assert_eq!(text.parse::<InstanceName>(), Err(InvalidInstanceName), "{text}");
         }
     }
 

@@ -84,6 +84,30 @@ pub struct Ids {
     /// IDs of the fleet's range not granted yet; the master only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub master_left: Option<u64>,
+    /// IDs of the fleet's whole range; the master only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub master_whole: Option<u64>,
+    /// Seconds for which `master_left` lasts at the rate of the last minutes; the master only, absent if nothing is granted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub master_lasts_s: Option<u64>,
+    /// IDs that it asks for at a time now.
+    #[serde(default)]
+    pub size: u64,
+    /// IDs given a second, over about the last minute.
+    #[serde(default)]
+    pub per_second: f64,
+    /// Seconds for which `left` lasts at that rate; absent if none are given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lasts_s: Option<u64>,
+    /// Times that there was no ID for a new customer.
+    #[serde(default)]
+    pub stalls: u64,
+    /// Milliseconds during which there was none.
+    #[serde(default)]
+    pub stalled_ms: u64,
+    /// Why it gives or grants no IDs, if it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
 }
 
 /// The rest of the fleet as an instance knows it.

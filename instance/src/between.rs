@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, rc::Rc, time::Instant};
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::{Request, Response, body::Incoming};
@@ -12,11 +13,12 @@ use crate::{
     body::AnswerBody,
     caller::{Admission, admit, customer, number, sender, text},
     exchange::Found,
-    greeter,
+    greeter, handover,
     hub::{Answer, Hub, now_ms},
-    lookup,
+    lookup, marks,
     outgoing::sign_answer,
     peers::Peer,
+    refill,
     refusal::Refusal,
     route::{FleetRoute, Level},
 };
@@ -40,7 +42,14 @@ pub(crate) async fn answer(
         FleetRoute::Connected => connected(&hub, level, admission, &parts.headers)?,
         FleetRoute::Announce => announce(&hub, level, admission, &parts.headers, body).await?,
         FleetRoute::Find => find(&hub, level, &parts.headers).await?,
-        FleetRoute::Range => range(&hub, level, &parts.headers).await?,
+        FleetRoute::Range => range(&hub, level, admission, &parts.headers).await?,
+        FleetRoute::Master => {
+            handover::take(&hub, &signed_body(admission, &parts.headers, body).await?).await?
+        }
+        FleetRoute::MoveMaster => {
+            signed_body(admission, &parts.headers, body).await?;
+            handover::give(&hub, &parts.headers).await?
+        }
     };
     if admission == Admission::Signed {
         sign_answer(&hub.keys, path, &parts.headers, &mut told);
@@ -68,6 +77,7 @@ fn hello(
     }
     let mut told = HeaderMap::new();
     told.insert(header::ANNOUNCE, HeaderValue::from_static("1"));
+    marks::greeted(hub, admission, &newcomer, headers, &mut told);
     let peers = hub.peers.borrow();
     insert_list(&mut told, header::HOSTS, peers.servers().map(ServerName::to_string));
     match level {
@@ -127,15 +137,7 @@ async fn announce(
     body: Incoming,
 ) -> Result<HeaderMap, Refusal> {
     let place = admitted_sender(hub, admission, headers)?;
-    let body = Limited::new(body, announcement::BODY_MAX).collect().await;
-    let body = body
-        .map_err(|_| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the announcement is too long").closing())?
-        .to_bytes();
-    let digest = text(headers, header::DIGEST);
-    let covered = digest.map_or(body.is_empty(), |digest| digest == KeyRing::digest(&body));
-    if admission == Admission::Signed && !covered {
-        return Err(Refusal::new(StatusCode::UNAUTHORIZED, "X-IWP-Digest is not the body's"));
-    }
+    let body = whole_body(admission, headers, body).await?;
     let news = announcement::parse(&body)?;
     add_sender(hub, &place);
     let peer = hub.peers.borrow().of(&place);
@@ -149,6 +151,28 @@ async fn announce(
         }
     }
     Ok(HeaderMap::new())
+}
+
+/// The whole body of a call; one that is signed must have signed it.
+async fn whole_body(admission: Admission, headers: &HeaderMap, body: Incoming) -> Result<Bytes, Refusal> {
+    let body = Limited::new(body, announcement::BODY_MAX).collect().await;
+    let body = body
+        .map_err(|_| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long").closing())?
+        .to_bytes();
+    let digest = text(headers, header::DIGEST);
+    let covered = digest.map_or(body.is_empty(), |digest| digest == KeyRing::digest(&body));
+    if admission == Admission::Signed && !covered {
+        return Err(Refusal::new(StatusCode::UNAUTHORIZED, "X-IWP-Digest is not the body's"));
+    }
+    Ok(body)
+}
+
+/// As [`whole_body`], of a call that must be signed whoever makes it.
+async fn signed_body(admission: Admission, headers: &HeaderMap, body: Incoming) -> Result<Bytes, Refusal> {
+    if admission != Admission::Signed {
+        return Err(Refusal::new(StatusCode::UNAUTHORIZED, "this call must be signed"));
+    }
+    whole_body(admission, headers, body).await
 }
 
 /// Asked for the server, an instance that does not have the agent asks its siblings; a question to one instance never
@@ -172,16 +196,28 @@ async fn find(hub: &Rc<Hub>, level: Level, headers: &HeaderMap) -> Result<Header
     Ok(told)
 }
 
-async fn range(hub: &Rc<Hub>, level: Level, headers: &HeaderMap) -> Result<HeaderMap, Refusal> {
+async fn range(
+    hub: &Rc<Hub>,
+    level: Level,
+    admission: Admission,
+    headers: &HeaderMap,
+) -> Result<HeaderMap, Refusal> {
     let size =
         number(headers, &header::RANGE_SIZE)?.ok_or_else(|| Refusal::bad("X-IWP-Range-Size is missing"))?;
     if size == 0 {
         return Err(Refusal::bad("X-IWP-Range-Size is 0"));
     }
+    if admission == Admission::Signed {
+        marks::hear(hub, headers);
+    }
+    let (granted, of_the_fleet) = refill::grant(hub, size, level).await;
     let mut told = HeaderMap::new();
-    if let Some(granted) = hub.ids.grant(hub, size, level).await {
+    if let Some(granted) = granted {
         told.insert(header::RANGE_FROM, granted.first().get().into());
         told.insert(header::RANGE_TO, granted.last().get().into());
+    }
+    if of_the_fleet {
+        marks::tell(hub, &mut told);
     }
     Ok(told)
 }

@@ -10,6 +10,7 @@ use tokio::time::{Duration, interval};
 use crate::{
     caller::text,
     hub::Hub,
+    marks,
     outgoing::{Call, CallError},
     peers::Peer,
     route::FleetRoute,
@@ -37,12 +38,15 @@ pub(crate) async fn greet_forever(hub: Rc<Hub>) {
 /// Greets one peer and takes in what it answers.
 pub(crate) async fn greet(hub: &Rc<Hub>, peer: &Peer) {
     let answer =
-        hub.outgoing.call(peer, FleetRoute::Hello, Call { headers: greeting(), ..Call::default() }).await;
+        hub.outgoing.call(peer, FleetRoute::Hello, Call { headers: greeting(hub), ..Call::default() }).await;
     hub.judge(peer, &answer);
     let Ok(answer) = answer else { return };
     hub.peers.borrow_mut().shown_announce(peer, answer.contains_key(header::ANNOUNCE));
     // Names from an unsigned answer are not contacted, and a configured one is known already.
     let signed = answer.contains_key(header::SIGNATURE);
+    if signed {
+        marks::answered(hub, &answer);
+    }
     let names = list(&answer, &header::HOSTS).filter_map(|name| name.parse::<ServerName>().ok());
     for name in names.filter(|_| signed) {
         named(hub, Peer::Server(name));
@@ -69,7 +73,7 @@ fn named(hub: &Rc<Hub>, peer: Peer) {
 pub(crate) async fn say_goodbye(hub: &Rc<Hub>) {
     let peers: Vec<Peer> = hub.peers.borrow().alive().cloned().collect();
     let calls = peers.iter().map(|peer| {
-        let mut headers = greeting();
+        let mut headers = greeting(hub);
         headers.insert(header::LEAVING, HeaderValue::from_static("1"));
         hub.outgoing.call(peer, FleetRoute::Hello, Call { headers, ..Call::default() })
     });
@@ -103,9 +107,11 @@ pub(crate) fn pass_on(hub: &Rc<Hub>, newcomer: &InstanceName, leaving: bool) {
     }
 }
 
-fn greeting() -> HeaderMap {
+fn greeting(hub: &Hub) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::ANNOUNCE, HeaderValue::from_static("1"));
+    marks::tell(hub, &mut headers);
+    marks::tell_own(hub, &mut headers);
     headers
 }
 

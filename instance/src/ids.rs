@@ -1,78 +1,96 @@
-//! The customer IDs of this instance: where the next one comes from, and what is given to others.
+//! The customer IDs of this instance: where the next new customer's comes from.
 //!
 //! IDs leave the ledger in blocks, on disk before any of them is given, so that a registration costs no write and a crash
-//! costs a gap, never a repeat. What a ledger does blocks, so it happens on the runtime's blocking threads.
+//! costs a gap, never a repeat.
 
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
+    path::PathBuf,
     rc::Rc,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use http::HeaderMap;
-use switchboard_fleet::{CustomerId, InstanceName, header};
-use switchboard_range::{IdRange, Ledger, LedgerError};
-use tokio::{
-    sync::Notify,
-    time::{interval, timeout},
+use switchboard_fleet::{
+    CustomerId, InstanceName,
+    config::{Order, Range},
+    snapshot,
 };
+use switchboard_range::{IdRange, Kind, Ledger, LedgerError, Pace, Scattered, Sizing, Stalls};
+use tokio::{sync::Notify, time::timeout};
 
 use crate::{
-    caller::number,
+    grants::{Grants, Source},
     hub::Hub,
-    outgoing::{Call, CallError},
-    peers::Peer,
-    route::{FleetRoute, Level},
+    refill,
+    seldom::Seldom,
+    vault::Vault,
 };
 
-/// Most IDs taken from the ledger at a time, and so lost when the process is killed.
-const BLOCK_MAX: u64 = 100;
+/// IDs taken from the ledger at a time while few are given.
+const BLOCK_MIN: u64 = 100;
+/// IDs taken from the ledger at a time, at most. A process that is killed loses up to one and a half blocks.
+const BLOCK_MAX: u64 = 10_000;
+/// A block lasts so many seconds, if more than the least are given in that time.
+const BLOCK_LASTS: f64 = 0.2;
 /// How long a registration waits for a block that is on its way.
 const WAIT_MAX: Duration = Duration::from_secs(2);
-/// How often it is looked whether more should be asked for.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// A caller may ask for so many times the configured size at once.
-const GRANT_SIZES_MAX: u64 = 100;
-
-/// A ledger, shared with the blocking threads.
-type Shared = Arc<Mutex<Ledger>>;
 
 /// The IDs of one instance.
 pub(crate) struct Ids {
-    own: Shared,
-    /// The fleet's, if this instance is the master.
-    master: Option<Shared>,
+    /// The instance's own ledger.
+    pub(crate) vault: Vault,
+    /// The fleet's range, if it is here, and what is known of it.
+    pub(crate) grants: Grants,
+    pub(crate) sizing: RefCell<Sizing>,
+    pub(crate) filling: Cell<bool>,
+    pub(crate) filled: Notify,
+    /// Nobody had a range to give.
+    pub(crate) dry: Seldom,
+    /// The ledger could not be written.
+    pub(crate) unwritten: Seldom,
+    /// When one of these happened last, if nothing has come since.
+    pub(crate) failed: Cell<Option<Instant>>,
     /// Taken from the ledger and not given yet.
-    block: RefCell<VecDeque<IdRange>>,
-    ledger_left: Cell<u64>,
-    master_left: Cell<Option<u64>>,
-    filling: Cell<bool>,
-    filled: Notify,
+    blocks: RefCell<VecDeque<Block>>,
+    blocks_left: Cell<u64>,
+    confirmed: Cell<bool>,
+    /// The greatest generation of this instance's ledger that anybody was ever told.
+    told: Cell<u64>,
+    path: PathBuf,
+    /// Why nothing is given any more.
+    halted: RefCell<Option<String>>,
+    pace: RefCell<Pace>,
+    stalls: RefCell<Stalls>,
+    rules: Range,
 }
 
+/// IDs that are given one by one.
+type Block = Box<dyn Iterator<Item = CustomerId>>;
+
 impl Ids {
-    pub(crate) fn new(own: Ledger, master: Option<Ledger>) -> Self {
+    /// From the instance's own ledger, and with the fleet's range from `source`.
+    pub(crate) fn new(ledger: Ledger, own: &InstanceName, source: Source, rules: &Range) -> Self {
+        let (path, known) = (ledger.path().to_owned(), ledger.known().cloned());
         Self {
-            ledger_left: Cell::new(own.left()),
-            master_left: Cell::new(master.as_ref().map(Ledger::left)),
-            own: Arc::new(Mutex::new(own)),
-            master: master.map(|ledger| Arc::new(Mutex::new(ledger))),
-            block: RefCell::default(),
+            vault: Vault::new(ledger, own.clone()),
+            grants: Grants::new(source, known),
+            sizing: RefCell::new(Sizing::new(rules.size, rules.size_max)),
             filling: Cell::new(false),
             filled: Notify::new(),
+            dry: Seldom::default(),
+            unwritten: Seldom::default(),
+            failed: Cell::new(None),
+            blocks: RefCell::default(),
+            blocks_left: Cell::new(0),
+            confirmed: Cell::new(false),
+            told: Cell::new(0),
+            path,
+            halted: RefCell::default(),
+            pace: RefCell::default(),
+            stalls: RefCell::default(),
+            rules: rules.clone(),
         }
-    }
-
-    /// IDs of this instance's own range that are not given yet.
-    pub(crate) fn left(&self) -> u64 {
-        self.ledger_left.get().saturating_add(self.block_left())
-    }
-
-    /// IDs of the fleet's range that are not granted yet, at the master.
-    pub(crate) fn master_left(&self) -> Option<u64> {
-        self.master_left.get()
     }
 
     /// The next new customer's ID; `None` if there is none right now: more have been asked for.
@@ -80,197 +98,133 @@ impl Ids {
         loop {
             let filled = self.filled.notified();
             if let Some(id) = self.pop() {
-                if self.block_left() < self.block_size(hub) / 2 {
-                    fill_soon(hub);
+                if self.needs_block() {
+                    refill::soon(hub);
                 }
                 return Some(id);
             }
-            fill_soon(hub);
-            if self.ledger_left.get() == 0 || timeout(WAIT_MAX, filled).await.is_err() {
+            self.stalls.borrow_mut().began(Instant::now());
+            refill::soon(hub);
+            let on_its_way = !self.confirmed.get() || self.vault.left() > 0;
+            if !on_its_way || timeout(WAIT_MAX, filled).await.is_err() {
                 return None;
             }
         }
     }
 
-    /// Gives another instance a range: from the master's ledger at the master; else from the master by asking it, for a
-    /// server-level call; else a tenth of what is left here. `None` if there is nothing to give.
-    pub(crate) async fn grant(&self, hub: &Rc<Hub>, size: u64, level: Level) -> Option<IdRange> {
-        let size = size.min(hub.config.range.size.saturating_mul(GRANT_SIZES_MAX));
-        if let Some(master) = &self.master {
-            let granted = on_disk(master, move |ledger| ledger.take(size)).await;
-            self.look_at_master();
-            return granted;
-        }
-        if level == Level::Server {
-            let deadline = hub.config.timeouts.lookup.get() / 2;
-            if let Ok(Ok(granted)) = timeout(deadline, ask_master(hub, size)).await {
-                return granted;
-            }
-        }
-        let tenth = (self.ledger_left.get() / 10).min(size);
-        let granted = on_disk(&self.own, move |ledger| ledger.cut(tenth)).await;
-        self.look_at_own();
-        granted
-    }
-
     fn pop(&self) -> Option<CustomerId> {
-        let mut block = self.block.borrow_mut();
-        let range = block.pop_front()?;
-        if let Some(second) = CustomerId::new(range.first().get().wrapping_add(1))
-            && let Some(rest) = IdRange::new(second, range.last())
-        {
-            block.push_front(rest);
-        }
-        Some(range.first())
+        let mut blocks = self.blocks.borrow_mut();
+        let id = loop {
+            match blocks.front_mut()?.next() {
+                Some(id) => break id,
+                None => blocks.pop_front(),
+            };
+        };
+        self.blocks_left.set(self.blocks_left.get().saturating_sub(1));
+        let now = Instant::now();
+        self.pace.borrow_mut().given(1, now);
+        self.stalls.borrow_mut().ended(now);
+        Some(id)
     }
 
-    fn block_left(&self) -> u64 {
-        self.block.borrow().iter().map(|range| range.count()).sum()
+    /// Whether the next block should be taken from the ledger.
+    pub(crate) fn needs_block(&self) -> bool {
+        self.blocks_left.get() < self.block_size() / 2 + 1 && self.vault.left() > 0 && self.is_usable()
     }
 
-    fn block_size(&self, hub: &Hub) -> u64 {
-        (hub.config.range.size / 10).clamp(1, BLOCK_MAX)
+    /// Whether it is time to ask for another range.
+    pub(crate) fn needs_range(&self) -> bool {
+        let size = self.sizing.borrow().size();
+        self.is_usable() && self.vault.left() as f64 <= self.rules.refill_below * size as f64
     }
 
-    fn look_at_own(&self) {
-        self.ledger_left.set(lock(&self.own).left());
+    fn is_usable(&self) -> bool {
+        self.confirmed.get() && self.halted.borrow().is_none()
     }
 
-    fn look_at_master(&self) {
-        self.master_left.set(self.master.as_ref().map(|master| lock(master).left()));
-    }
-
-    fn needs_block(&self, hub: &Hub) -> bool {
-        self.block_left() < self.block_size(hub) / 2 + 1 && self.ledger_left.get() > 0
-    }
-
-    fn needs_range(&self, hub: &Hub) -> bool {
-        lock(&self.own).needs_more(hub.config.range.refill_below, hub.config.range.size)
-    }
-}
-
-/// Keeps the IDs coming until the instance ends.
-pub(crate) async fn keep_filled(hub: Rc<Hub>) {
-    let mut looks = interval(LOOK_EVERY);
-    loop {
-        looks.tick().await;
-        if hub.ids.needs_block(&hub) || hub.ids.needs_range(&hub) {
-            fill_soon(&hub);
+    /// IDs to take from the ledger at a time: what is given while the disk is written a few times, so that a fast pace costs few
+    /// writes and a slow one few IDs when the process is killed.
+    pub(crate) fn block_size(&self) -> u64 {
+        let in_that_time = (self.pace.borrow().per_second(Instant::now()) * BLOCK_LASTS) as u64;
+        let usual = (self.rules.size / 10).clamp(1, BLOCK_MIN);
+        match self.rules.order {
+            Order::Sequential => in_that_time.clamp(usual, BLOCK_MAX),
+            // The order can be foretold no better than the block is large.
+            Order::Scattered => self.rules.size.clamp(1, BLOCK_MAX),
         }
     }
-}
 
-/// Fills up in the background, once at a time.
-fn fill_soon(hub: &Rc<Hub>) {
-    if hub.ids.filling.replace(true) {
-        return;
+    /// Takes in a block that has left the ledger.
+    pub(crate) fn add_block(&self, range: IdRange) {
+        let block: Block = match self.rules.order {
+            Order::Sequential => Box::new(range.ids()),
+            Order::Scattered => Box::new(Scattered::new(range, &rand::random::<[u8; 32]>())),
+        };
+        self.blocks.borrow_mut().push_back(block);
+        self.blocks_left.set(self.blocks_left.get() + range.count());
     }
-    let hub = hub.clone();
-    // One at a time; it ends when every peer has been asked once.
-    tokio::task::spawn_local(async move {
-        fill(&hub).await;
-        hub.ids.filling.set(false);
-        hub.ids.filled.notify_waiters();
-    });
-}
 
-async fn fill(hub: &Rc<Hub>) {
-    let ids = &hub.ids;
-    take_block(hub).await;
-    ids.filled.notify_waiters();
-    if !ids.needs_range(hub) {
-        return;
-    }
-    if let Some(range) = acquire(hub).await {
-        on_disk(&ids.own, move |ledger| ledger.add(range).map(|()| Some(range))).await;
-        ids.look_at_own();
-        take_block(hub).await;
-    }
-}
-
-async fn take_block(hub: &Rc<Hub>) {
-    let ids = &hub.ids;
-    if ids.needs_block(hub) {
-        let size = ids.block_size(hub);
-        let block = on_disk(&ids.own, move |ledger| ledger.take(size)).await;
-        ids.look_at_own();
-        ids.block.borrow_mut().extend(block);
-    }
-}
-
-/// Asks for a range, in the protocol's order: the master, each other server, each sibling.
-async fn acquire(hub: &Rc<Hub>) -> Option<IdRange> {
-    let size = hub.config.range.size;
-    if let Some(master) = &hub.ids.master {
-        let granted = on_disk(master, move |ledger| ledger.take(size)).await;
-        hub.ids.look_at_master();
-        if granted.is_none() {
-            tracing::error!(
-                "the fleet's range of customer IDs is used up: no new customer can be registered"
-            );
-        }
-        return granted;
-    }
-    match ask_master(hub, size).await {
-        Ok(Some(range)) => return Some(range),
-        Ok(None) => tracing::warn!("the master has no customer IDs to give"),
-        Err(error) => tracing::debug!(%error, "the master does not answer"),
-    }
-    let (mut servers, siblings): (Vec<Peer>, Vec<Peer>) =
-        hub.peers.borrow().alive().cloned().partition(|peer| matches!(peer, Peer::Server(_)));
-    servers.extend(siblings);
-    for peer in servers {
-        let answer = hub.outgoing.call(&peer, FleetRoute::Range, asking(size)).await;
-        hub.judge(&peer, &answer);
-        if let Some(range) = answer.ok().and_then(|answer| granted(&answer)) {
-            return Some(range);
+    /// Somebody has been told that this instance's ledger was at `generation`.
+    pub(crate) fn known_at(&self, generation: u64) {
+        self.told.set(self.told.get().max(generation));
+        if self.confirmed.get() && self.is_older() && self.halted.borrow().is_none() {
+            let error = self.older().to_string();
+            tracing::error!(%error, "no customer IDs are given any more");
+            self.blocks.borrow_mut().clear();
+            self.blocks_left.set(0);
+            *self.halted.borrow_mut() = Some(error);
         }
     }
-    None
-}
 
-async fn ask_master(hub: &Rc<Hub>, size: u64) -> Result<Option<IdRange>, CallError> {
-    let master: &InstanceName = &hub.config.master;
-    if *master == hub.own {
-        return Ok(None);
-    }
-    let answer = hub.outgoing.call_instance(master, FleetRoute::Range, asking(size)).await?;
-    Ok(granted(&answer))
-}
-
-fn asking(size: u64) -> Call {
-    let mut headers = HeaderMap::new();
-    headers.insert(header::RANGE_SIZE, size.into());
-    Call { headers, ..Call::default() }
-}
-
-fn granted(answer: &HeaderMap) -> Option<IdRange> {
-    let from = number(answer, &header::RANGE_FROM).ok()??;
-    let to = number(answer, &header::RANGE_TO).ok()??;
-    IdRange::from_numbers(from, to)
-}
-
-/// Changes a ledger on a blocking thread. A change that fails is logged, and nothing is given.
-async fn on_disk(
-    ledger: &Shared,
-    change: impl FnOnce(&mut Ledger) -> Result<Option<IdRange>, LedgerError> + Send + 'static,
-) -> Option<IdRange> {
-    let ledger = ledger.clone();
-    let done = tokio::task::spawn_blocking(move || change(&mut lock(&ledger))).await;
-    match done {
-        Ok(Ok(range)) => range,
-        Ok(Err(error)) => {
-            tracing::error!(%error, "customer IDs cannot be taken");
-            None
+    /// Everyone who could be reached has been asked: the ledger may be used.
+    ///
+    /// # Errors
+    /// [`LedgerError::Older`] if it has been written more often than its content shows.
+    pub(crate) fn confirm(&self) -> Result<(), LedgerError> {
+        if self.is_older() {
+            return Err(self.older());
         }
-        Err(error) => {
-            tracing::error!(%error, "customer IDs cannot be taken");
-            None
+        self.confirmed.set(true);
+        Ok(())
+    }
+
+    /// Whether the ledger is an older copy. One that holds nothing gives nothing twice: it has been begun anew.
+    fn is_older(&self) -> bool {
+        self.told.get() > self.vault.seen().generation && self.left() > 0
+    }
+
+    fn older(&self) -> LedgerError {
+        let here = format!("written {} times", self.vault.seen().generation);
+        let known = format!("{} times", self.told.get());
+        LedgerError::Older { path: self.path.clone(), kind: Kind::Instance, here, known }
+    }
+
+    /// The greatest generation of this instance's ledger that anybody was ever told.
+    pub(crate) fn told(&self) -> u64 {
+        self.told.get()
+    }
+
+    /// IDs of this instance's own range that are not given yet.
+    pub(crate) fn left(&self) -> u64 {
+        self.vault.left().saturating_add(self.blocks_left.get())
+    }
+
+    /// What `/status` shows.
+    pub(crate) fn snapshot(&self) -> snapshot::Ids {
+        let now = Instant::now();
+        let left = self.left();
+        let (pace, stalls, master) = (self.pace.borrow(), self.stalls.borrow(), self.grants.vault());
+        snapshot::Ids {
+            left,
+            master_left: master.as_ref().map(|vault| vault.left()),
+            master_lasts_s: master.as_ref().and_then(|vault| self.grants.lasts(vault.left())),
+            master_whole: master.and_then(|vault| vault.seen().whole).map(IdRange::count),
+            size: self.sizing.borrow().size(),
+            per_second: pace.per_second(now),
+            lasts_s: pace.lasts(left, now).map(|lasts| lasts.as_secs()),
+            stalls: stalls.count(),
+            stalled_ms: stalls.total(now).as_millis() as u64,
+            fault: self.halted.borrow().clone().or_else(|| self.grants.fault()),
         }
     }
-}
-
-/// A ledger writes before it changes, so that one left by a panic is still right.
-fn lock(ledger: &Shared) -> std::sync::MutexGuard<'_, Ledger> {
-    ledger.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,8 +11,8 @@
 //! | `meeting`, [`exchange`] | an app finds its agent's poll, or waits for it |
 //! | `transact`, `reply`, [`transactions`], `relay`, `spool`, `body` | request and reply cross, piece by piece |
 //! | `between`, [`peers`], `greeter`, `lookup`, [`verdict`], [`directory`], `outbox`, `outgoing` | the rest of the fleet |
-//! | `ids` | customer IDs |
-//! | `status`, `statistics`, `counters` | what the instance shows of itself |
+//! | `ids`, `refill`, `grants`, `vault`, `marks`, `handover` | customer IDs: given, asked for, granted; the ledgers, and what is known of them; the master moves |
+//! | `status`, `statistics`, `counters`, `seldom` | what the instance shows of itself |
 //!
 //! [`framing`], [`exchange`], [`transactions`], [`verdict`], [`directory`] and [`peers`] are pure: no socket, task or clock.
 
@@ -28,21 +28,26 @@ pub mod exchange;
 pub mod framing;
 #[doc(hidden)]
 pub mod fuzzing;
+mod grants;
 mod greeter;
 mod guarded;
+mod handover;
 mod hub;
 mod ids;
 mod lookup;
+mod marks;
 mod meeting;
 mod outbox;
 mod outgoing;
 pub mod peers;
+mod refill;
 mod refusal;
 mod registrations;
 mod relay;
 mod reply;
 mod route;
 pub mod run;
+mod seldom;
 mod server;
 mod service;
 mod spool;
@@ -51,7 +56,10 @@ mod status;
 mod tls;
 mod transact;
 pub mod transactions;
+mod vault;
 pub mod verdict;
 mod watch;
 
+pub use outgoing::{Call, CallError, Outgoing};
+pub use route::FleetRoute;
 pub use run::{StartError, run};

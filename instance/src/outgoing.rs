@@ -25,8 +25,8 @@ const IDLE_CONNECTIONS: usize = 4;
 /// How long an idle connection is kept: shorter than any front or instance keeps its side.
 const IDLE_TIME: Duration = Duration::from_secs(20);
 
-/// How an instance calls others.
-pub(crate) struct Outgoing {
+/// How an instance calls others; also how the command speaks to instances.
+pub struct Outgoing {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     own: InstanceName,
     sibling_address: IpAddr,
@@ -37,7 +37,7 @@ pub(crate) struct Outgoing {
 
 /// Why a call brought nothing.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CallError {
+pub enum CallError {
     /// No answer in time, or none at all.
     #[error("no answer: {0}")]
     Unreachable(String),
@@ -61,17 +61,23 @@ impl CallError {
 
 /// What a call is about.
 #[derive(Debug, Default)]
-pub(crate) struct Call {
+pub struct Call {
     /// For whom the call speaks, if not for the calling instance itself.
-    pub(crate) on_behalf: Option<InstanceName>,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+    pub on_behalf: Option<InstanceName>,
+    /// The headers of its route; who calls and the signature are added.
+    pub headers: HeaderMap,
+    /// Its body, empty on most routes.
+    pub body: Bytes,
 }
 
 impl Outgoing {
     /// Calls on behalf of `own`. Siblings are reached at `sibling_address`. Answers without a signature are taken
-    /// only with `unsigned_answers`: where instances of the original service take part.
-    pub(crate) fn new(
+    /// only with `unsigned_answers`: where instances of the original service take part. A call that has no answer ends
+    /// after `deadline`.
+    ///
+    /// # Errors
+    /// If the system's certificates cannot be read.
+    pub fn new(
         own: InstanceName,
         sibling_address: IpAddr,
         keys: KeyRing,
@@ -99,12 +105,7 @@ impl Outgoing {
     ///
     /// # Errors
     /// [`CallError`], after `timeouts.lookup` at the latest.
-    pub(crate) async fn call(
-        &self,
-        peer: &Peer,
-        route: FleetRoute,
-        call: Call,
-    ) -> Result<HeaderMap, CallError> {
+    pub async fn call(&self, peer: &Peer, route: FleetRoute, call: Call) -> Result<HeaderMap, CallError> {
         match peer {
             Peer::Server(name) => self.post(name.url(route.path()), route.path(), call).await,
             Peer::Sibling(port) => {
@@ -123,7 +124,7 @@ impl Outgoing {
     ///
     /// # Errors
     /// As [`Outgoing::call`].
-    pub(crate) async fn call_instance(
+    pub async fn call_instance(
         &self,
         instance: &InstanceName,
         route: FleetRoute,

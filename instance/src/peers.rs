@@ -9,8 +9,10 @@ use std::{
 
 use switchboard_fleet::{InstanceName, ServerName};
 
-/// How often a peer that answers is greeted.
+/// How often a peer that answers is greeted, if there are few.
 pub const GREET_EVERY: Duration = Duration::from_secs(2);
+/// Greetings to peers that answer are at least so far apart on average: with many peers each is greeted less often.
+const GREET_APART: Duration = Duration::from_millis(200);
 /// How often a dropped peer is tried.
 pub const RETRY_EVERY: Duration = Duration::from_secs(15);
 /// A peer that said it is about to end has ended after this.
@@ -215,12 +217,14 @@ impl Peers {
     pub fn due(&mut self, now: Instant) -> Vec<Peer> {
         self.known
             .retain(|_, s| s.alive || s.configured || now.saturating_duration_since(s.heard) < FORGET_AFTER);
+        let alive = u32::try_from(self.alive().count()).unwrap_or(u32::MAX);
+        let usual = GREET_EVERY.max(GREET_APART.saturating_mul(alive));
         let mut due = Vec::new();
         for (peer, standing) in &mut self.known {
             if standing.left.is_some_and(|at| now.saturating_duration_since(at) >= LEAVE_MAX) {
                 standing.left = None;
             }
-            let every = if standing.alive { GREET_EVERY } else { RETRY_EVERY };
+            let every = if standing.alive { usual } else { RETRY_EVERY };
             if standing.greeted.is_none_or(|at| now.saturating_duration_since(at) >= every) {
                 standing.greeted = Some(now);
                 due.push(peer.clone());
@@ -368,6 +372,18 @@ mod tests {
         assert_eq!(peers.due(later + GREET_EVERY * 2).len(), 0);
         assert_eq!(peers.due(later + RETRY_EVERY * 2).len(), 3);
         assert_eq!(peers.due(later + FORGET_AFTER).len(), 2);
+    }
+
+    #[test]
+    fn many_peers_are_greeted_less_often() {
+        let now = Instant::now();
+        let mut peers = peers(now);
+        for port in 1..=98 {
+            peers.heard(Peer::Sibling(port), now);
+        }
+        assert_eq!(peers.due(now).len(), 100);
+        assert_eq!(peers.due(now + GREET_EVERY).len(), 0);
+        assert_eq!(peers.due(now + GREET_APART * 100).len(), 100);
     }
 
     proptest! {

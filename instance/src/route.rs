@@ -20,14 +20,23 @@ pub(crate) enum Route {
     Metrics,
 }
 
-/// A route between instances.
+/// A route between instances, as docs/protocol.md describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum FleetRoute {
+pub enum FleetRoute {
+    /// A greeting.
     Hello,
+    /// An agent has come to an instance.
     Connected,
+    /// Many agents have.
     Announce,
+    /// Where is an agent?
     Find,
+    /// A range of customer IDs is asked for.
     Range,
+    /// The fleet's range is handed over.
+    Master,
+    /// The fleet's range is to be handed over.
+    MoveMaster,
 }
 
 /// Whom a call between instances is for.
@@ -41,13 +50,15 @@ pub(crate) enum Level {
 
 impl FleetRoute {
     /// The path without the port.
-    pub(crate) fn path(self) -> &'static str {
+    pub fn path(self) -> &'static str {
         match self {
             Self::Hello => "/hello",
             Self::Connected => "/connected",
             Self::Announce => "/announce",
             Self::Find => "/find",
             Self::Range => "/range",
+            Self::Master => "/master",
+            Self::MoveMaster => "/movemaster",
         }
     }
 }
@@ -105,6 +116,8 @@ fn known(name: &str, with_port: bool) -> Option<Route> {
         ("announce", _) => Route::Fleet(Announce, level),
         ("find", _) => Route::Fleet(Find, level),
         ("range", _) => Route::Fleet(Range, level),
+        ("master", true) => Route::Fleet(Master, level),
+        ("movemaster", true) => Route::Fleet(MoveMaster, level),
         ("status", false) => Route::Status,
         ("metrics", false) => Route::Metrics,
         _ => return None,

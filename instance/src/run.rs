@@ -9,7 +9,7 @@ use std::{
 };
 
 use switchboard_fleet::{KeyFileError, KeyRing, config::Config, snapshot::State};
-use switchboard_range::{Kind, Ledger, LedgerError};
+use switchboard_range::{Kind, Ledger, LedgerError, PgStore, StoreError};
 use tokio::{
     net::TcpListener,
     task::{AbortHandle, spawn_local},
@@ -17,11 +17,14 @@ use tokio::{
 };
 
 use crate::{
+    grants::Source,
     greeter,
     hub::Hub,
-    ids::{self, Ids},
+    ids::Ids,
+    marks,
     outgoing::Outgoing,
-    server, statistics, tls,
+    refill, server, statistics, tls,
+    vault::Vault,
     watch::{Patience, TICK},
 };
 
@@ -55,6 +58,9 @@ pub enum StartError {
     /// A ledger of customer IDs.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The database of `range.store`.
+    #[error("range.store: {0}")]
+    Store(#[from] StoreError),
     /// The folder for what must not be lost.
     #[error("{}: the folder cannot be made ({cause}); create it, or change `state_dir`", .path.display())]
     Folder {
@@ -97,11 +103,7 @@ pub async fn run(config: Config, port: u16, stop: impl Future<Output = ()>) -> R
     )?;
     let hub = Hub::new(config, port, keys, ids, outgoing);
     let address = listener.local_addr()?;
-    let mut tasks = Tasks(vec![
-        spawn_local(sweep_forever(hub.clone())).abort_handle(),
-        spawn_local(greeter::greet_forever(hub.clone())).abort_handle(),
-        spawn_local(ids::keep_filled(hub.clone())).abort_handle(),
-    ]);
+    let mut tasks = Tasks(vec![spawn_local(sweep_forever(hub.clone())).abort_handle()]);
     if let Some(path) = hub.config.stats_file.clone() {
         tasks.0.push(spawn_local(statistics::write_forever(hub.clone(), path)).abort_handle());
     }
@@ -111,6 +113,9 @@ pub async fn run(config: Config, port: u16, stop: impl Future<Output = ()>) -> R
         tasks.0.push(spawn_local(server::accept_forever(hub.clone(), listener, Some(tls))).abort_handle());
     }
     tasks.0.push(spawn_local(server::accept_forever(hub.clone(), listener, None)).abort_handle());
+    marks::confirm(&hub).await?;
+    tasks.0.push(spawn_local(greeter::greet_forever(hub.clone())).abort_handle());
+    tasks.0.push(spawn_local(refill::forever(hub.clone())).abort_handle());
     hub.state.set(State::Ready);
     tracing::info!(port, %address, master = hub.config.is_master(port), "ready");
     // The parent reads this line; without a reader the instance serves all the same.
@@ -136,8 +141,7 @@ fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
 }
 
 fn open_ids(config: &Config, port: u16) -> Result<Ids, StartError> {
-    let own = config.range_file(port);
-    let master = config.master_range_file();
+    let (own, master) = (config.range_file(port), config.master_range_file(port));
     for path in [&own, &master] {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)
@@ -145,8 +149,16 @@ fn open_ids(config: &Config, port: u16) -> Result<Ids, StartError> {
         }
     }
     let own = Ledger::open(&own, Kind::Instance)?;
-    let master = config.is_master(port).then(|| Ledger::open(&master, Kind::Master)).transpose()?;
-    Ok(Ids::new(own, master))
+    let name = config.instance_name(port);
+    let source = if let Some(url) = &config.range.store {
+        Source::Store(Rc::new(PgStore::new(url.expose(), config.timeouts.lookup.get())?))
+    } else if config.is_master(port) || master.exists() {
+        let ledger = Ledger::open(&master, Kind::Master)?;
+        Source::Ledger(Rc::new(Vault::new(ledger, name.clone())))
+    } else {
+        Source::Elsewhere
+    };
+    Ok(Ids::new(own, &name, source, &config.range))
 }
 
 /// Finishes what runs: polls go to a sibling, transactions get `timeouts.drain`, then connections end. The listening

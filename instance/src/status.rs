@@ -5,7 +5,7 @@ use std::fmt::Write;
 use http::{HeaderValue, StatusCode, header};
 use hyper::Response;
 use nix::sys::resource::{UsageWho, getrusage};
-use switchboard_fleet::snapshot::{Agents, Ids, Locations, Peers, Snapshot, State, Transactions};
+use switchboard_fleet::snapshot::{Agents, Locations, Peers, Snapshot, State, Transactions};
 
 use crate::{
     body::AnswerBody,
@@ -59,7 +59,7 @@ fn snapshot(hub: &Hub) -> Snapshot {
         bytes: hub.counters.bytes.get(),
         connections: hub.watches.len() as u64,
         refused: hub.counters.refused.get(),
-        ids: Ids { left: hub.ids.left(), master_left: hub.ids.master_left() },
+        ids: hub.ids.snapshot(),
         peers: Peers {
             servers: peers.servers().map(ToString::to_string).collect(),
             ports: peers.ports().collect(),
@@ -108,6 +108,20 @@ fn metrics_text(s: &Snapshot) -> String {
         ("relayed_bytes_total", "counter", "Bytes of bodies relayed", s.bytes as f64),
         ("refused_total", "counter", "Calls refused", s.refused as f64),
         ("ids_left", "gauge", "Customer IDs left to give", s.ids.left as f64),
+        ("ids_per_second", "gauge", "Customer IDs given a second in the last minute", s.ids.per_second),
+        ("id_stalls_total", "counter", "Times that there was no customer ID to give", s.ids.stalls as f64),
+        (
+            "id_stalled_seconds_total",
+            "counter",
+            "Time without a customer ID to give",
+            s.ids.stalled_ms as f64 / 1e3,
+        ),
+        (
+            "ids_fault",
+            "gauge",
+            "1 when customer IDs are not given or granted for a reason that needs help",
+            f64::from(u8::from(s.ids.fault.is_some())),
+        ),
         ("peer_servers", "gauge", "Other servers that answer", s.peers.servers.len() as f64),
         ("peer_instances", "gauge", "Siblings that answer", s.peers.ports.len() as f64),
         ("locations", "gauge", "Customers whose instance is known", s.locations.entries as f64),

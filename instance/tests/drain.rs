@@ -9,11 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use support::{Instance, agent, customer, free_port, start_at};
+use support::{Instance, agent, customer, free_port, free_ports, start_at};
 
 /// Two instances of one server, which know each other.
 fn siblings() -> (Instance, Instance) {
-    let ports = [free_port(), free_port()];
+    let ports: [u16; 2] = free_ports();
     let both = |config: &mut switchboard_fleet::config::Config| {
         config.server = format!("127.0.0.1:{}", ports[0]).parse().unwrap();
         config.instances = ports.into();

@@ -11,7 +11,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use support::{Instance, KEY, Reply, agent, customer, free_port, start, start_at};
+use support::{Instance, KEY, Reply, agent, customer, free_port, free_ports, start, start_at};
 use switchboard_fleet::{CustomerId, KeyRing, config::Config};
 
 /// A signed call about `sender`, an instance of this server.
@@ -114,7 +114,7 @@ fn announcements_that_are_refused_leave_no_trace() {
 
 /// Two instances of one server, which know each other.
 fn siblings() -> (Instance, Instance, impl Fn(&mut Config)) {
-    let ports = [free_port(), free_port()];
+    let ports: [u16; 2] = free_ports();
     let both = move |config: &mut Config| {
         config.server = format!("127.0.0.1:{}", ports[0]).parse().unwrap();
         config.instances = ports.into();
@@ -167,19 +167,19 @@ fn a_question_to_the_server_reaches_the_instance_that_has_the_agent() {
 
 #[test]
 fn an_instance_that_comes_back_is_told_who_is_where() {
-    let (mut first, second, both) = siblings();
-    let _polls = [second.park(7), second.park(8)];
-    first.until(|status| status["locations"]["entries"] == 2);
-    first.stop();
-    first.join();
-    second.until(|status| status["peers"]["ports"].as_array().unwrap().is_empty());
-    let back = start_at(first.port, both);
+    let (first, mut second, both) = siblings();
+    let _polls = [first.park(7), first.park(8)];
+    second.until(|status| status["locations"]["entries"] == 2);
+    second.stop();
+    second.join();
+    first.until(|status| status["peers"]["ports"].as_array().unwrap().is_empty());
+    let back = start_at(second.port, both);
     back.until(|status| status["locations"]["entries"] == 2);
 }
 
 #[test]
 fn siblings_help_each_other_out_while_the_master_is_away() {
-    let ports = [free_port(), free_port(), free_port()];
+    let ports: [u16; 3] = free_ports();
     let all = |config: &mut Config| {
         config.server = format!("127.0.0.1:{}", ports[0]).parse().unwrap();
         config.instances = ports.into();
@@ -226,7 +226,7 @@ fn a_token_of_an_older_key_is_replaced_on_connect() {
 
 #[test]
 fn an_instance_of_another_fleet_is_not_believed() {
-    let ports = [free_port(), free_port()];
+    let ports: [u16; 2] = free_ports();
     let both = |config: &mut Config| {
         config.server = format!("127.0.0.1:{}", ports[0]).parse().unwrap();
         config.instances = ports.into();

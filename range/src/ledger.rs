@@ -1,116 +1,31 @@
 //! The durable ledger: holdings in a file that is written before anything taken from it is handed out.
 
 use std::{
-    fs::{self, File},
     io,
     path::{Path, PathBuf},
 };
 
-use nix::fcntl::Flock;
-
 use crate::{
-    disk,
-    rules::{AddError, Holdings, IdRange},
-    text::{self, Kind, Record},
+    disk::{self, Disk, Lock, System},
+    error::LedgerError,
+    mark::Mark,
+    rules::{Holdings, IdRange},
+    text::{self, COUNT_MAX, Kind, Record},
 };
 
 /// A file larger than this is no ledger: twice what the most ranges need.
-const FILE_BYTES_MAX: u64 = 128 * 1024;
-
-/// Why a ledger cannot be used. The text names the file, the cause and the way out.
-#[derive(Debug, thiserror::Error)]
-pub enum LedgerError {
-    /// The file cannot be read.
-    #[error("{}: the ledger cannot be read ({cause})", .path.display())]
-    Read {
-        /// The ledger.
-        path: PathBuf,
-        /// What the system said.
-        cause: io::Error,
-    },
-    /// The file cannot be written; nothing was given.
-    #[error("{}: the ledger cannot be written ({cause}); no ID was given", .path.display())]
-    Write {
-        /// The ledger.
-        path: PathBuf,
-        /// What the system said.
-        cause: io::Error,
-    },
-    /// There is no file.
-    #[error("{}: there is no ledger; make the fleet's with `switchboard range init --from A --to B`", .path.display())]
-    Absent {
-        /// The ledger.
-        path: PathBuf,
-    },
-    /// There is one already, which is never replaced.
-    #[error("{}: there is a ledger already, and it is never replaced: its IDs might be given twice", .path.display())]
-    Exists {
-        /// The ledger.
-        path: PathBuf,
-    },
-    /// The content is not what was written.
-    #[error("{}: the ledger is damaged ({reason}); an older copy would give IDs twice: {way_out}", .path.display())]
-    Damaged {
-        /// The ledger.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: &'static str,
-        /// What to do.
-        way_out: &'static str,
-    },
-    /// The file is a ledger of the other kind.
-    #[error("{}: this is the ledger of a{found}, not of a{expected}; compare range_file and master_range_file", .path.display(), found = article(*.found), expected = article(*.expected))]
-    Foreign {
-        /// The ledger.
-        path: PathBuf,
-        /// Whose ledger it is.
-        found: Kind,
-        /// Whose it was to be.
-        expected: Kind,
-    },
-    /// Another process uses it.
-    #[error("{}: another process uses this ledger; stop it, or give this instance a range_file of its own", .path.display())]
-    InUse {
-        /// The ledger.
-        path: PathBuf,
-    },
-    /// A granted range is not taken in.
-    #[error("{}: {cause}", .path.display())]
-    Add {
-        /// The ledger.
-        path: PathBuf,
-        /// Why.
-        cause: AddError,
-    },
-}
-
-fn article(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Master => " master",
-        Kind::Instance => "n instance",
-    }
-}
-
-/// What to do about a damaged ledger. An instance can go on without what it held; the fleet cannot.
-fn way_out(kind: Option<Kind>) -> &'static str {
-    match kind {
-        Some(Kind::Instance) => {
-            "move it away, and the instance asks for a new range (its remaining IDs are lost)"
-        }
-        _ => "move it away and make a new one above every ID given so far",
-    }
-}
+pub(crate) const FILE_BYTES_MAX: u64 = 128 * 1024;
 
 /// A ledger in use by this process, and by no other.
 ///
 /// Each change is a write with two syncs, which blocks: take IDs by the dozen where many are needed.
 #[derive(Debug)]
 pub struct Ledger {
-    path: PathBuf,
-    kind: Kind,
-    generation: u64,
-    holdings: Holdings,
-    _lock: Flock<File>,
+    pub(crate) path: PathBuf,
+    pub(crate) kind: Kind,
+    pub(crate) record: Record,
+    pub(crate) disk: Box<dyn Disk>,
+    _lock: Lock,
 }
 
 impl Ledger {
@@ -118,37 +33,58 @@ impl Ledger {
     /// service is converted in place.
     ///
     /// # Errors
-    /// Any [`LedgerError`] but `Exists` and `Add`; an absent master's ledger is `Absent`.
+    /// `Read`, `Write`, `Damaged`, `Foreign`, `InUse`; an absent master's ledger is `Absent`.
     pub fn open(path: &Path, kind: Kind) -> Result<Self, LedgerError> {
-        let mut ledger = Self::locked(path, kind)?;
-        let record = match read(path, Some(kind)) {
-            Err(LedgerError::Absent { .. }) if kind == Kind::Instance => return Ok(ledger),
+        Self::open_on(Box::new(System), path, kind)
+    }
+
+    pub(crate) fn open_on(disk: Box<dyn Disk>, path: &Path, kind: Kind) -> Result<Self, LedgerError> {
+        let mut ledger = Self::locked(disk, path, kind)?;
+        match ledger.load() {
+            Err(LedgerError::Absent { .. }) if kind == Kind::Instance => {}
             other => other?,
-        };
-        if let Some(found) = record.kind.filter(|found| *found != kind) {
-            return Err(LedgerError::Foreign { path: path.into(), found, expected: kind });
-        }
-        ledger.generation = record.generation;
-        if record.kind.is_none() {
-            ledger.commit(record.holdings)?;
-        } else {
-            ledger.holdings = record.holdings;
         }
         Ok(ledger)
     }
 
-    /// Makes the master's ledger with the fleet's whole range.
+    /// Reads the file into a ledger that is locked.
+    pub(crate) fn load(&mut self) -> Result<(), LedgerError> {
+        let (path, kind) = (self.path.clone(), self.kind);
+        let record = read(&*self.disk, &path, Some(kind))?;
+        if let Some(found) = record.kind.filter(|found| *found != kind) {
+            return Err(LedgerError::Foreign { path, found, expected: kind });
+        }
+        // What is read may have been renamed here by a process that died before the sync: nobody is told of it before it stays.
+        disk::settle(&*self.disk, &path).map_err(|cause| self.write_error(cause))?;
+        if record.kind.is_some() {
+            self.record = record;
+            return Ok(());
+        }
+        let (epoch, whole) = match kind {
+            Kind::Master => (record.epoch, record.whole),
+            Kind::Instance => (0, None),
+        };
+        self.commit(Record { kind: Some(kind), epoch, whole, ..record })
+    }
+
+    /// Makes the master's ledger with the fleet's whole range, in epoch 1.
     ///
     /// # Errors
     /// [`LedgerError::Exists`] if there is a file, whatever it holds; `InUse`; `Write`.
     pub fn init_master(path: &Path, range: IdRange) -> Result<Self, LedgerError> {
-        let mut ledger = Self::locked(path, Kind::Master)?;
-        match path.try_exists() {
-            Ok(false) => {}
-            Ok(true) => return Err(LedgerError::Exists { path: path.into() }),
-            Err(cause) => return Err(LedgerError::Read { path: path.into(), cause }),
+        Self::init_master_on(Box::new(System), path, range)
+    }
+
+    pub(crate) fn init_master_on(
+        disk: Box<dyn Disk>,
+        path: &Path,
+        range: IdRange,
+    ) -> Result<Self, LedgerError> {
+        let mut ledger = Self::locked(disk, path, Kind::Master)?;
+        if ledger.is_there()? {
+            return Err(LedgerError::Exists { path: path.into() });
         }
-        ledger.add(range)?;
+        ledger.add(range, None)?;
         Ok(ledger)
     }
 
@@ -158,55 +94,73 @@ impl Ledger {
     /// # Errors
     /// `Absent`, `Read` or `Damaged`.
     pub fn read_only(path: &Path) -> Result<Record, LedgerError> {
-        read(path, None)
+        read(&System, path, None)
     }
 
     /// Gives up to `n` contiguous IDs from the front, written down as given when this returns; `None` if none are
     /// left.
     ///
     /// # Errors
-    /// [`LedgerError::Write`]: nothing was given.
+    /// `Moved` if the ledger is sealed, or `Write`: nothing was given.
     pub fn take(&mut self, n: u64) -> Result<Option<IdRange>, LedgerError> {
-        let mut holdings = self.holdings.clone();
-        let taken = holdings.take(n);
-        self.commit_if(taken.is_some(), holdings)?;
-        Ok(taken)
+        self.give(|holdings| holdings.take(n))
     }
 
     /// Gives up to `n` contiguous IDs from the back, as [`Ledger::take`].
     ///
     /// # Errors
-    /// [`LedgerError::Write`]: nothing was given.
+    /// As [`Ledger::take`].
     pub fn cut(&mut self, n: u64) -> Result<Option<IdRange>, LedgerError> {
-        let mut holdings = self.holdings.clone();
-        let taken = holdings.cut(n);
-        self.commit_if(taken.is_some(), holdings)?;
-        Ok(taken)
+        self.give(|holdings| holdings.cut(n))
     }
 
-    /// Takes in a granted range, written down when this returns.
+    /// Takes in a granted range, and remembers the mark that came with it if it is newer: both written down when this returns.
     ///
     /// # Errors
-    /// [`LedgerError::Add`] if it overlaps what is held; `Write`. Nothing was taken in.
-    pub fn add(&mut self, range: IdRange) -> Result<(), LedgerError> {
-        let mut holdings = self.holdings.clone();
-        holdings.add(range).map_err(|cause| LedgerError::Add { path: self.path.clone(), cause })?;
-        self.commit(holdings)
+    /// [`LedgerError::Add`] if the range overlaps what is held; `Moved` if the ledger is sealed; `Write`. Nothing was taken in.
+    pub fn add(&mut self, range: IdRange, mark: Option<&Mark>) -> Result<(), LedgerError> {
+        self.not_moved()?;
+        let mut next = self.record.clone();
+        next.holdings.add(range).map_err(|cause| LedgerError::Add { path: self.path.clone(), cause })?;
+        if let Some(mark) = mark {
+            remember(&mut next.known, mark);
+        }
+        if self.kind == Kind::Master {
+            next.whole =
+                text::span(&next.holdings).map(|held| next.whole.map_or(held, |whole| join(whole, held)));
+        }
+        self.commit(next)
     }
 
-    /// How many IDs are left.
+    /// Remembers a mark if it is newer than the one known; it is written down with the next change.
+    pub fn note(&mut self, mark: &Mark) {
+        remember(&mut self.record.known, mark);
+    }
+
+    /// Makes the next generation greater than `generation`: of a ledger begun anew, so that it is not taken for an older copy of what
+    /// it was. It is written down with the next change.
+    pub fn advance(&mut self, generation: u64) {
+        self.record.generation = self.record.generation.max(generation.min(COUNT_MAX));
+    }
+
+    /// The newest mark that was heard of. A master's ledger does not write it down.
+    pub fn known(&self) -> Option<&Mark> {
+        self.record.known.as_ref()
+    }
+
+    /// How many IDs are left to give: none if the range has moved.
     pub fn left(&self) -> u64 {
-        self.holdings.left()
+        if self.record.moved.is_some() { 0 } else { self.record.holdings.left() }
     }
 
     /// Whether it is time to ask for more: see [`Holdings::needs_more`].
     pub fn needs_more(&self, refill_below: f64, size: u64) -> bool {
-        self.holdings.needs_more(refill_below, size)
+        self.record.holdings.needs_more(refill_below, size)
     }
 
     /// What is held.
     pub fn holdings(&self) -> &Holdings {
-        &self.holdings
+        &self.record.holdings
     }
 
     /// Whose ledger it is.
@@ -219,49 +173,81 @@ impl Ledger {
         &self.path
     }
 
-    /// How many times it has been written.
+    /// How many times it has been written; a repair makes it jump.
     pub fn generation(&self) -> u64 {
-        self.generation
+        self.record.generation
     }
 
     /// An empty ledger that is nobody else's.
-    fn locked(path: &Path, kind: Kind) -> Result<Self, LedgerError> {
+    pub(crate) fn locked(disk: Box<dyn Disk>, path: &Path, kind: Kind) -> Result<Self, LedgerError> {
         let write_error = |cause| LedgerError::Write { path: path.into(), cause };
-        disk::make_folder(path).map_err(write_error)?;
-        let lock = disk::lock(path).map_err(write_error)?;
+        disk::make_folder(&*disk, path).map_err(write_error)?;
+        let lock = disk::lock(&*disk, path).map_err(write_error)?;
         let lock = lock.ok_or_else(|| LedgerError::InUse { path: path.into() })?;
-        Ok(Self { path: path.into(), kind, generation: 0, holdings: Holdings::default(), _lock: lock })
+        Ok(Self { path: path.into(), kind, record: Record::empty(kind), disk, _lock: lock })
     }
 
-    fn commit_if(&mut self, changed: bool, holdings: Holdings) -> Result<(), LedgerError> {
-        if changed { self.commit(holdings) } else { Ok(()) }
+    /// Whether anything is at the ledger's path.
+    pub(crate) fn is_there(&self) -> Result<bool, LedgerError> {
+        self.disk.exists(&self.path).map_err(|cause| LedgerError::Read { path: self.path.clone(), cause })
     }
 
-    /// Writes `holdings` down, then holds them. If writing fails, the old ones are still held: whichever of the two
-    /// the disk has then, nothing of the difference was handed out.
-    fn commit(&mut self, holdings: Holdings) -> Result<(), LedgerError> {
-        let generation = self.generation.saturating_add(1);
-        let text = text::encode(self.kind, generation, &holdings);
-        disk::replace(&self.path, text.as_bytes())
-            .map_err(|cause| LedgerError::Write { path: self.path.clone(), cause })?;
-        self.generation = generation;
-        self.holdings = holdings;
+    pub(crate) fn not_moved(&self) -> Result<(), LedgerError> {
+        match &self.record.moved {
+            Some(moved) => Err(LedgerError::Moved { path: self.path.clone(), to: moved.to.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    fn give(
+        &mut self,
+        taking: impl FnOnce(&mut Holdings) -> Option<IdRange>,
+    ) -> Result<Option<IdRange>, LedgerError> {
+        self.not_moved()?;
+        let mut next = self.record.clone();
+        let taken = taking(&mut next.holdings);
+        if taken.is_some() {
+            self.commit(next)?;
+        }
+        Ok(taken)
+    }
+
+    /// Writes `next` down, then holds it. If writing fails, the old state still counts: whichever of the two the disk has
+    /// then, nothing of the difference was handed out.
+    pub(crate) fn commit(&mut self, mut next: Record) -> Result<(), LedgerError> {
+        next.generation = next.generation.saturating_add(1);
+        if next.generation > COUNT_MAX || next.epoch > COUNT_MAX {
+            return Err(self.write_error(io::Error::other("its epochs or generations are used up")));
+        }
+        disk::replace(&*self.disk, &self.path, text::encode(&next).as_bytes())
+            .map_err(|cause| self.write_error(cause))?;
+        self.record = next;
         Ok(())
+    }
+
+    pub(crate) fn write_error(&self, cause: io::Error) -> LedgerError {
+        LedgerError::Write { path: self.path.clone(), cause }
     }
 }
 
-fn read(path: &Path, kind: Option<Kind>) -> Result<Record, LedgerError> {
-    let read_error = |cause| LedgerError::Read { path: path.into(), cause };
-    let damaged = |reason| LedgerError::Damaged { path: path.into(), reason, way_out: way_out(kind) };
-    match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(LedgerError::Absent { path: path.into() });
-        }
-        Err(error) => return Err(read_error(error)),
-        Ok(meta) if meta.len() > FILE_BYTES_MAX => return Err(damaged("the file is too large")),
-        Ok(_) => {}
+fn remember(known: &mut Option<Mark>, mark: &Mark) {
+    if known.as_ref().is_none_or(|known| mark.is_newer_than(known)) {
+        *known = Some(mark.clone());
     }
-    let bytes = fs::read(path).map_err(read_error)?;
+}
+
+fn join(a: IdRange, b: IdRange) -> IdRange {
+    IdRange::new(a.first().min(b.first()), a.last().max(b.last())).unwrap_or(a)
+}
+
+fn read(disk: &dyn Disk, path: &Path, kind: Option<Kind>) -> Result<Record, LedgerError> {
+    let damaged = |reason| LedgerError::Damaged { path: path.into(), reason, kind };
+    let bytes = disk.read(path, FILE_BYTES_MAX + 1);
+    let bytes = bytes.map_err(|cause| LedgerError::Read { path: path.into(), cause })?;
+    let bytes = bytes.ok_or_else(|| LedgerError::Absent { path: path.into() })?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(damaged("the file is too large"));
+    }
     let text = std::str::from_utf8(&bytes).map_err(|_| damaged("the file is no text"))?;
     text::decode(text).map_err(damaged)
 }

@@ -1,21 +1,37 @@
-//! A ledger's text: a header that names its kind, a generation, the ranges, and a checksum over all that.
+//! A ledger's text: a header that names its kind, its state, the ranges, and a checksum over all that.
 //!
 //! ```text
-//! switchboard-ledger v1 instance
-//! generation 17
-//! 26018363 26019362
-//! sha256 5f3c…
+//! switchboard-ledger v2 instance                        switchboard-ledger v2 master
+//! generation 17                                         generation 912
+//! master 1 912 26019362 80000000 eu.example.net/8081    epoch 1
+//! 26018363 26019362                                     whole 26018363 80000000
+//! sha256 5f3c…                                          26019363 80000000
+//!                                                       moved 2 us.example.net/8081 pending
+//!                                                       sha256 09ab…
 //! ```
+//!
+//! `master` and `moved` are there if there is something to say.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
+use switchboard_fleet::{CustomerId, InstanceName};
 
-use crate::rules::{Holdings, IdRange};
+use crate::{
+    mark::Mark,
+    rules::{Holdings, IdRange},
+};
 
-const HEADER: &str = "switchboard-ledger v1 ";
-const GENERATION: &str = "generation ";
+/// Epochs and generations above this are not read, so that there is always a next one.
+pub(crate) const COUNT_MAX: u64 = 1 << 62;
+
+const HEADER: &str = "switchboard-ledger ";
+pub(crate) const GENERATION: &str = "generation ";
+pub(crate) const EPOCH: &str = "epoch ";
+pub(crate) const WHOLE: &str = "whole ";
+pub(crate) const MASTER: &str = "master ";
+pub(crate) const MOVED: &str = "moved ";
 const CHECKSUM: &str = "sha256 ";
 
 /// Whose ledger it is.
@@ -36,25 +52,84 @@ impl fmt::Display for Kind {
     }
 }
 
+/// Where the fleet's range has gone from a master's ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// The new master.
+    pub to: InstanceName,
+    /// The epoch that began with the move.
+    pub epoch: u64,
+    /// Whether the new master has not yet said that it has it.
+    pub pending: bool,
+}
+
+/// `EPOCH SERVER/PORT pending` or `… done`.
+impl fmt::Display for Moved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = if self.pending { "pending" } else { "done" };
+        write!(f, "{} {} {state}", self.epoch, self.to)
+    }
+}
+
 /// What a ledger's file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// Whose it is; `None` in a file of the original service, which does not say.
     pub kind: Option<Kind>,
-    /// How many times it has been written.
+    /// How many times it has been written. A repair makes it jump.
     pub generation: u64,
+    /// Of a master's: how many times the fleet's range has moved or was repaired, from 1. Of an instance's: 0.
+    pub epoch: u64,
+    /// Of a master's: the fleet's whole range, given or not.
+    pub whole: Option<IdRange>,
     /// What is left.
     pub holdings: Holdings,
+    /// Of an instance's: the newest state of the fleet's ledger that it has heard of.
+    pub known: Option<Mark>,
+    /// Of a master's: where the range has gone.
+    pub moved: Option<Moved>,
+}
+
+impl Record {
+    /// Nothing held, nothing known, never written.
+    pub(crate) fn empty(kind: Kind) -> Self {
+        let epoch = u64::from(kind == Kind::Master);
+        Self {
+            kind: Some(kind),
+            generation: 0,
+            epoch,
+            whole: None,
+            holdings: Holdings::default(),
+            known: None,
+            moved: None,
+        }
+    }
 }
 
 /// The text of a ledger.
-pub(crate) fn encode(kind: Kind, generation: u64, holdings: &Holdings) -> String {
-    let mut text = format!("{HEADER}{kind}\n{GENERATION}{generation}\n");
-    for range in holdings.ranges() {
-        text.push_str(&format!("{} {}\n", range.first(), range.last()));
+pub(crate) fn encode(record: &Record) -> String {
+    let mut text = String::new();
+    let kind = record.kind.unwrap_or(Kind::Instance);
+    line(&mut text, HEADER, format_args!("v2 {kind}"));
+    line(&mut text, GENERATION, record.generation);
+    match kind {
+        Kind::Master => {
+            line(&mut text, EPOCH, record.epoch);
+            if let Some(whole) = record.whole {
+                line(&mut text, WHOLE, numbers(whole));
+            }
+        }
+        Kind::Instance => {
+            if let Some(known) = &record.known {
+                line(&mut text, MASTER, known);
+            }
+        }
     }
-    let checksum = checksum(&text);
-    format!("{text}{CHECKSUM}{checksum}\n")
+    ranges(&mut text, &record.holdings);
+    if let Some(moved) = &record.moved {
+        line(&mut text, MOVED, moved);
+    }
+    sealed(text)
 }
 
 /// Reads a ledger's text, or that of the original service; `Err` says in a few words what is wrong.
@@ -65,27 +140,45 @@ pub(crate) fn decode(text: &str) -> Result<Record, &'static str> {
     if text.starts_with(|first: char| first.is_ascii_digit()) {
         return decode_original(text);
     }
-    let text = text.strip_suffix('\n').ok_or("the end is missing")?;
-    let (_, last) = text.rsplit_once('\n').ok_or("the end is missing")?;
-    let body = &text[..text.len() - last.len()];
-    if last.strip_prefix(CHECKSUM) != Some(checksum(body).as_str()) {
-        return Err("the checksum does not fit");
+    let mut lines = Lines::new(unsealed(text)?);
+    let header = lines.next(HEADER).and_then(version);
+    let (version, kind) = header.ok_or("not a ledger of this version")?;
+    let mut record = Record::empty(kind);
+    record.generation = lines.next(GENERATION).and_then(count).ok_or("the generation is no number")?;
+    match (version, kind) {
+        (1, _) => {}
+        (_, Kind::Master) => {
+            record.epoch = lines.next(EPOCH).and_then(count).ok_or("the epoch is no number")?;
+            let whole = lines.next(WHOLE).and_then(range).ok_or("the whole range is no range")?;
+            record.whole = Some(whole);
+        }
+        (_, Kind::Instance) => {
+            let known = lines.next(MASTER).map(str::parse).transpose();
+            record.known = known.map_err(|_| "the master's mark is no mark")?;
+        }
     }
-    let mut lines = body.lines();
-    let kind = match lines.next().and_then(|line| line.strip_prefix(HEADER)) {
-        Some("master") => Kind::Master,
-        Some("instance") => Kind::Instance,
-        _ => return Err("not a ledger of this version"),
-    };
-    let generation = lines.next().and_then(|line| line.strip_prefix(GENERATION)?.parse().ok());
-    let generation = generation.ok_or("the generation is no number")?;
-    let mut holdings = Holdings::default();
-    for line in lines {
-        let (first, last) = line.split_once(' ').ok_or("a line is no range")?;
-        let range = range(first, last).ok_or("a line is no range")?;
-        holdings.add(range).map_err(|_| "the ranges overlap or are too many")?;
+    record.holdings = lines.ranges()?;
+    if (version, kind) == (2, Kind::Master) {
+        let moved = lines.next(MOVED).map(|moved| parse_moved(moved).ok_or("the move is no move"));
+        record.moved = moved.transpose()?;
     }
-    Ok(Record { kind: Some(kind), generation, holdings })
+    lines.end()?;
+    if (version, kind) == (1, Kind::Master) {
+        // Used up, and nothing tells from where to where it went: so no ID is known to be free.
+        record.whole = span(&record.holdings).or(anything());
+    }
+    Ok(record)
+}
+
+/// All IDs there are: what stands for a whole range that is not known.
+pub(crate) fn anything() -> Option<IdRange> {
+    IdRange::from_numbers(1, u64::MAX)
+}
+
+/// From the lowest to the highest ID that is held.
+pub(crate) fn span(holdings: &Holdings) -> Option<IdRange> {
+    let first = holdings.ranges().map(IdRange::first).min()?;
+    IdRange::new(first, holdings.ranges().map(IdRange::last).max()?)
 }
 
 /// The original service's file: the first and the last ID, a line each. One that is used up has the first behind
@@ -94,84 +187,137 @@ fn decode_original(text: &str) -> Result<Record, &'static str> {
     let wrong = "expected two lines, the first and the last ID";
     let (first, rest) = text.split_once('\n').ok_or(wrong)?;
     let (first, last) = (first.trim_end(), rest.trim_end());
-    let number = |text: &str| text.parse::<switchboard_fleet::CustomerId>().map_err(|_| wrong);
+    let number = |text: &str| text.parse::<CustomerId>().map_err(|_| wrong);
     let (first, last) = (number(first)?, number(last)?);
-    let mut holdings = Holdings::default();
+    let mut record = Record { kind: None, epoch: 1, ..Record::empty(Kind::Instance) };
+    record.whole = IdRange::new(first.min(last), last);
     if let Some(range) = IdRange::new(first, last) {
-        holdings.add(range).map_err(|_| wrong)?;
+        record.holdings.add(range).map_err(|_| wrong)?;
     }
-    Ok(Record { kind: None, generation: 0, holdings })
+    Ok(record)
 }
 
-fn range(first: &str, last: &str) -> Option<IdRange> {
-    IdRange::new(first.parse().ok()?, last.parse().ok()?)
+/// The lines of a text that has been found whole, each with a word that names it.
+pub(crate) struct Lines<'a> {
+    rest: std::iter::Peekable<std::str::Lines<'a>>,
+}
+
+impl<'a> Lines<'a> {
+    pub(crate) fn new(body: &'a str) -> Self {
+        Self { rest: body.lines().peekable() }
+    }
+
+    /// What the next line says, if it is the one so named.
+    pub(crate) fn next(&mut self, name: &str) -> Option<&'a str> {
+        let said = self.rest.peek()?.strip_prefix(name)?;
+        self.rest.next();
+        Some(said)
+    }
+
+    /// The lines that are ranges.
+    pub(crate) fn ranges(&mut self) -> Result<Holdings, &'static str> {
+        let mut holdings = Holdings::default();
+        while let Some(line) =
+            self.rest.next_if(|line| line.starts_with(|first: char| first.is_ascii_digit()))
+        {
+            let range = range(line).ok_or("a line is no range")?;
+            holdings.add(range).map_err(|_| "the ranges overlap or are too many")?;
+        }
+        Ok(holdings)
+    }
+
+    /// There is nothing more.
+    pub(crate) fn end(mut self) -> Result<(), &'static str> {
+        self.rest.next().map_or(Ok(()), |_| Err("there is a line too many"))
+    }
+}
+
+/// Writes a line.
+pub(crate) fn line(text: &mut String, name: &str, said: impl fmt::Display) {
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "{name}{said}");
+}
+
+/// Writes a line for each range.
+pub(crate) fn ranges(text: &mut String, holdings: &Holdings) {
+    for range in holdings.ranges() {
+        line(text, "", numbers(range));
+    }
+}
+
+/// `FIRST LAST`.
+pub(crate) fn numbers(range: IdRange) -> String {
+    format!("{} {}", range.first(), range.last())
+}
+
+/// The text and its checksum.
+pub(crate) fn sealed(text: String) -> String {
+    let checksum = checksum(&text);
+    format!("{text}{CHECKSUM}{checksum}\n")
+}
+
+/// The text above the checksum, which fits.
+pub(crate) fn unsealed(text: &str) -> Result<&str, &'static str> {
+    let text = text.strip_suffix('\n').ok_or("the end is missing")?;
+    let (_, last) = text.rsplit_once('\n').ok_or("the end is missing")?;
+    let body = &text[..text.len() - last.len()];
+    if last.strip_prefix(CHECKSUM) != Some(checksum(body).as_str()) {
+        return Err("the checksum does not fit");
+    }
+    Ok(body)
 }
 
 fn checksum(text: &str) -> String {
     HEXLOWER.encode(&Sha256::digest(text))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn sample() -> (Holdings, String) {
-        let mut holdings = Holdings::default();
-        holdings.add(IdRange::from_numbers(26_018_363, 26_019_362).unwrap()).unwrap();
-        holdings.add(IdRange::from_numbers(7, u64::MAX / 2).unwrap()).unwrap_err();
-        holdings.add(IdRange::from_numbers(7, 9).unwrap()).unwrap();
-        let text = encode(Kind::Instance, 17, &holdings);
-        (holdings, text)
-    }
-
-    #[test]
-    fn a_ledger_survives_its_text() {
-        let (holdings, text) = sample();
-        assert!(
-            text.starts_with(
-                "switchboard-ledger v1 instance\ngeneration 17\n26018363 26019362\n7 9\nsha256 "
-            )
-        );
-        assert_eq!(decode(&text), Ok(Record { kind: Some(Kind::Instance), generation: 17, holdings }));
-        let empty = encode(Kind::Master, 1, &Holdings::default());
-        assert_eq!(decode(&empty).unwrap().kind, Some(Kind::Master));
-    }
-
-    #[test]
-    fn a_cut_or_changed_text_is_refused() {
-        let (_, text) = sample();
-        for end in 0..text.len() {
-            assert!(decode(&text[..end]).is_err(), "cut at {end}");
-        }
-        for at in 0..text.len() {
-            for bit in 0..7 {
-                let mut bytes = text.clone().into_bytes();
-                bytes[at] ^= 1 << bit;
-                assert!(decode(&String::from_utf8(bytes).unwrap()).is_err(), "byte {at}, bit {bit}");
-            }
-        }
-        assert!(decode(&format!("{text}\n")).is_err());
-        assert!(decode(&format!("{text}{text}")).is_err());
-    }
-
-    #[test]
-    fn the_original_services_file() {
-        let left = |text| decode(text).map(|record| (record.kind, record.holdings.left()));
-        assert_eq!(left("26018363\n80000000\n"), Ok((None, 53_981_638)));
-        assert_eq!(left("5\r\n5"), Ok((None, 1)));
-        assert_eq!(left("6\n5\n"), Ok((None, 0)));
-        for text in
-            ["5", "5\n", "5\n6\n7\n", "5 6\n", "0\n5\n", "5\n-6\n", "5\nx\n", "18446744073709551616\n1\n"]
-        {
-            assert!(left(text).is_err(), "{text:?}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_makes_reading_fail_badly(text in "(switchboard-ledger v1 master\n|[0-9 \n]|\\PC)*") {
-            let _ = decode(&text);
-        }
+/// The version and the kind that a header's end names.
+pub(crate) fn version(text: &str) -> Option<(u8, Kind)> {
+    let (version, kind) = text.split_once(' ')?;
+    let version = match version {
+        "v1" => 1,
+        "v2" => 2,
+        _ => return None,
+    };
+    match kind {
+        "master" => Some((version, Kind::Master)),
+        "instance" => Some((version, Kind::Instance)),
+        _ => None,
     }
 }
+
+/// An epoch or a generation.
+pub(crate) fn count(text: &str) -> Option<u64> {
+    let plain = text.starts_with(|first: char| first.is_ascii_digit());
+    text.parse().ok().filter(|count| plain && *count <= COUNT_MAX)
+}
+
+/// `FIRST LAST`.
+pub(crate) fn range(text: &str) -> Option<IdRange> {
+    let (first, last) = text.split_once(' ')?;
+    IdRange::new(first.parse().ok()?, last.parse().ok()?)
+}
+
+/// `SERVER/PORT`.
+pub(crate) fn place(text: &str) -> Option<InstanceName> {
+    let (server, port) = text.rsplit_once('/')?;
+    let plain = port.starts_with(|first: char| first.is_ascii_digit());
+    let port = port.parse().ok().filter(|port| plain && *port > 0)?;
+    Some(InstanceName { server: server.parse().ok()?, port })
+}
+
+/// As [`Moved`] is written.
+pub(crate) fn parse_moved(text: &str) -> Option<Moved> {
+    let (epoch, rest) = text.split_once(' ')?;
+    let (to, state) = rest.rsplit_once(' ')?;
+    let pending = match state {
+        "pending" => true,
+        "done" => false,
+        _ => return None,
+    };
+    Some(Moved { to: place(to)?, epoch: count(epoch)?, pending })
+}
+
+#[cfg(test)]
+#[path = "text_tests.rs"]
+mod tests;

@@ -6,7 +6,10 @@ use anyhow::{Context, ensure};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Request, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use switchboard_fleet::{config::Whole, snapshot::Snapshot};
+use switchboard_fleet::{
+    config::Whole,
+    snapshot::{Ids, Snapshot},
+};
 use tokio::{net::TcpStream, task::JoinSet, time::timeout};
 
 /// An instance that has not answered within this counts as not running.
@@ -14,63 +17,15 @@ const DEADLINE: Duration = Duration::from_secs(1);
 /// Most bytes of a status.
 const STATUS_BYTES_MAX: usize = 1 << 20;
 
-/// The IDs left at one place, and how many were given while it was looked at.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Sample {
-    /// Left now.
-    pub(super) left: u64,
-    given: u64,
-    between: Duration,
-}
-
-impl Sample {
-    /// From what was left before and after.
-    fn new(before: u64, after: u64, between: Duration) -> Self {
-        // A refill in between hides what was given: then no rate is known.
-        Self { left: after, given: before.saturating_sub(after), between }
-    }
-
-    /// How long it lasts if IDs are given as fast as in the sample; `None` if none were given.
-    pub(super) fn lasts(self) -> Option<Duration> {
-        let seconds = self.between.as_secs_f64() * self.left as f64 / self.given as f64;
-        Duration::try_from_secs_f64(seconds).ok().filter(|_| self.given > 0)
-    }
-}
-
-/// What one running instance has.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Live {
-    /// Its own IDs.
-    pub(super) own: Sample,
-    /// The fleet's, if it is the master.
-    pub(super) master: Option<Sample>,
-}
-
-/// Looks at every instance twice; one that does not answer both times is left out.
-pub(super) async fn sample(whole: &Whole, between: Duration) -> BTreeMap<u16, Live> {
-    let before = all(whole).await;
-    if before.is_empty() {
-        return BTreeMap::new();
-    }
-    tokio::time::sleep(between).await;
-    let after = all(whole).await;
-    let live = |(port, after): (u16, Snapshot)| {
-        let before = before.get(&port)?;
-        let own = Sample::new(before.ids.left, after.ids.left, between);
-        let master = before.ids.master_left.zip(after.ids.master_left);
-        Some((port, Live { own, master: master.map(|(before, after)| Sample::new(before, after, between)) }))
-    };
-    after.into_iter().filter_map(live).collect()
-}
-
-async fn all(whole: &Whole) -> BTreeMap<u16, Snapshot> {
+/// Asks every instance of the server; one that does not answer is left out.
+pub(super) async fn ask(whole: &Whole) -> BTreeMap<u16, Ids> {
     let mut questions = JoinSet::new();
     for (port, config) in &whole.instances {
         let (port, address) = (*port, SocketAddr::new(config.listen.address, *port));
         questions.spawn(async move { (port, timeout(DEADLINE, status(address)).await) });
     }
     let answers = questions.join_all().await;
-    answers.into_iter().filter_map(|(port, answer)| Some((port, answer.ok()?.ok()?))).collect()
+    answers.into_iter().filter_map(|(port, answer)| Some((port, answer.ok()?.ok()?.ids))).collect()
 }
 
 /// Asks one instance.
@@ -92,16 +47,6 @@ async fn status(address: SocketAddr) -> anyhow::Result<Snapshot> {
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    #[test]
-    fn how_long_it_lasts_is_known_only_while_ids_are_given() {
-        let second = Duration::from_secs(1);
-        assert_eq!(Sample::new(110, 100, second).lasts(), Some(Duration::from_secs(10)));
-        assert_eq!(Sample::new(10, 0, second).lasts(), Some(Duration::ZERO));
-        assert_eq!(Sample::new(100, 100, second).lasts(), None);
-        assert_eq!(Sample::new(0, 0, second).lasts(), None);
-        assert_eq!(Sample::new(5, 1000, second).lasts(), None, "refilled in between");
-    }
 
     fn snapshot(left: u64) -> Snapshot {
         serde_json::from_value(serde_json::json!({

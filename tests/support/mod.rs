@@ -48,6 +48,12 @@ pub fn free_port(address: Ipv4Addr) -> u16 {
     TcpListener::bind((address, 0)).unwrap().local_addr().unwrap().port()
 }
 
+/// As [`free_port`], so many different ones.
+pub fn free_ports(address: Ipv4Addr, count: usize) -> Vec<u16> {
+    let held: Vec<_> = (0..count).map(|_| TcpListener::bind((address, 0)).unwrap()).collect();
+    held.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+}
+
 /// Waits until something is there; panics with `what` if it never is.
 pub fn until<T>(what: &str, mut there: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
@@ -155,7 +161,7 @@ impl Fleet {
         let folder = self.folder.path().join(self.servers.len().to_string());
         fs::create_dir(&folder).unwrap();
         let front = SocketAddr::from((address, free_port(address)));
-        let ports: Vec<u16> = (0..instances).map(|_| free_port(Ipv4Addr::LOCALHOST)).collect();
+        let ports = free_ports(Ipv4Addr::LOCALHOST, instances);
         let server = Server { address, front, ports, folder, up: None };
         self.servers.push(server);
         let last = self.servers.len() - 1;

@@ -10,6 +10,10 @@ use crate::{
 };
 
 const HEAD: &str = "POST /getuniversalid HTTP/1.1\r\n";
+/// Leaf is Meituan's service for IDs, which takes ranges from a database. The figure is from `README_CN.md` in
+/// github.com/Meituan-Dianping/Leaf: "close to 50,000" calls a second on a virtual machine with four cores.
+const WHAT: &str = "registrations per CPU second, the ledger on disk included; nginx: `return 200`; \
+                    to compare: Leaf says about 50,000/s of itself, on 4 cores (github.com/Meituan-Dianping/Leaf)";
 /// Agents that register at a time.
 const CALLERS: u64 = 64;
 
@@ -24,7 +28,7 @@ pub(crate) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Line>> {
             answered.push(answer_turn(nginx, &scene.effort, CALLERS).await?.per_cpu_second());
         }
     }
-    let line = Line::new("registrations per CPU second; nginx: `return 200`", &ours, Unit::PerSecond);
+    let line = Line::new(WHAT, &ours, Unit::PerSecond);
     Ok(vec![line.beside(&ours, &answered, Unit::PerSecond)])
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::{Admit, Alert, Config, Front, Limits, Listen, Monitor, Range, Seconds, Stats, Timeouts};
+use super::{Admit, Alert, Config, Front, Limits, Listen, Monitor, Order, Range, Seconds, Stats, Timeouts};
 use crate::{InstanceName, ServerName};
 
 #[allow(clippy::expect_used, reason = "a constant of this file, parsed by every test")]
@@ -81,7 +81,7 @@ impl Default for Limits {
 
 impl Default for Range {
     fn default() -> Self {
-        Self { size: 1000, refill_below: 0.1 }
+        Self { size: 1000, size_max: 100_000, refill_below: 0.1, order: Order::Sequential, store: None }
     }
 }
 

@@ -46,7 +46,7 @@ fn the_sample_is_the_default() {
     let master = &whole.instances[&8081];
     assert!(master.is_master(8081) && master.range_file.is_some());
     assert_eq!(master.range_file(8081), default.range_file(8081));
-    assert_eq!(master.master_range_file(), default.master_range_file());
+    assert_eq!(master.master_range_file(8081), default.master_range_file(8081));
 }
 
 #[test]
@@ -80,6 +80,8 @@ fn later_layers_win_key_by_key() {
         ("SWITCHBOARD__ADMIT__LEGACY_PEERS", ""),
         ("SWITCHBOARD__MASTER__PORT", "8082"),
         ("SWITCHBOARD__MONITOR__CHARTS__S", "1h,6h"),
+        ("SWITCHBOARD__RANGE__ORDER", "scattered"),
+        ("SWITCHBOARD__RANGE__STORE", "postgres://switchboard:secret@db.example/ids"),
         ("SWITCHBOARD_CONFIG", "elsewhere"),
     ]);
     let config = load_from(&path, Some(8081), &env).unwrap();
@@ -90,6 +92,9 @@ fn later_layers_win_key_by_key() {
     assert!(config.admit.legacy_agents && config.admit.legacy_peers.is_empty());
     assert_eq!(config.master, config.instance_name(8082));
     assert_eq!(config.monitor.charts["S"], ["1h", "6h"]);
+    assert_eq!(config.range.order, super::super::Order::Scattered);
+    assert_eq!(config.range.store.as_ref().unwrap().expose(), "postgres://switchboard:secret@db.example/ids");
+    assert!(!format!("{config:?}").contains("secret"));
     let https = config.listen.https.as_ref().unwrap();
     assert_eq!((https.port, &https.certificate), (8443, &folder.path().join("c")));
     assert_eq!(config.log_file, Some("/log".into()));
@@ -102,7 +107,7 @@ fn every_fault_is_told_at_once_with_its_place() {
                  instances = [8081,\n  \"x\", 8082, 70000, 8082.5]\n\
                  [timeouts]\nagent = 15.7\nclient = \"10\"\nno_replay = 3\ncache = -1\n\
                  [limits]\nheaders = 15.7\nconnections = 5\n\
-                 [range]\nrefill_below = nan\n\
+                 [range]\nrefill_below = nan\norder = \"random\"\nstore = \"mysql://a:secret@b/c\"\n\
                  [timeout]\nagent = 1\n[listen]\naddress = \"here\"\nhttps = { certificate = \"c\", prot = 1 }\n";
     let instance = "stats = 5\n[limits]\nbody_bytes = 99999999999999999999\n";
     let env = [("SWITCHBOARD__LIMITS__LOCATIONS", "15.7"), ("SWITCHBOARD__TIMEOUTS__HEAD", "0")];
@@ -118,11 +123,13 @@ fn every_fault_is_told_at_once_with_its_place() {
         "fleet.toml:10: limits.headers: expected a whole number, 0 or more, found 15.7",
         "fleet.toml:11: limits.connections: 5 is out of bounds: expected 16 or more",
         "fleet.toml:13: range.refill_below: NaN is out of bounds",
-        "fleet.toml:14: timeout: unknown key; did you mean `timeouts`?",
-        "fleet.toml:17: listen.address: invalid IP address syntax",
-        "fleet.toml:18: listen.https.key: missing",
-        "fleet.toml:18: listen.https.port: missing",
-        "fleet.toml:18: listen.https.prot: unknown key; did you mean `port`?",
+        "fleet.toml:14: range.order: expected",
+        "fleet.toml:15: range.store: no database: expected postgres://USER:PASSWORD@HOST/DATABASE",
+        "fleet.toml:16: timeout: unknown key; did you mean `timeouts`?",
+        "fleet.toml:19: listen.address: invalid IP address syntax",
+        "fleet.toml:20: listen.https.key: missing",
+        "fleet.toml:20: listen.https.port: missing",
+        "fleet.toml:20: listen.https.prot: unknown key; did you mean `port`?",
         "instance/8081.toml:1: stats: expected a table, found 5",
         "instance/8081.toml:3: limits.body_bytes: expected a whole number, 0 or more, found 100000000000000000000",
         "environment variable SWITCHBOARD__LIMITS__LOCATIONS: limits.locations: expected a whole number",

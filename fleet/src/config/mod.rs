@@ -3,12 +3,14 @@
 //! Times are given in seconds (fractions allowed), sizes in bytes. Defaults are those of the sample files in
 //! `conf/`, which a test loads as they stand.
 
+mod database;
 mod defaults;
 mod faults;
 mod files;
 mod layers;
 mod load;
 mod node;
+mod order;
 mod path;
 mod ports;
 mod rules;
@@ -23,9 +25,11 @@ use std::{
 use ipnet::IpNet;
 use serde::Deserialize;
 
+pub use database::DatabaseUrl;
 pub use faults::{Fault, Faults};
 pub use files::{Files, check_files};
 pub use load::{Whole, load, load_instance, load_whole};
+pub use order::Order;
 pub use seconds::Seconds;
 
 use crate::{InstanceName, ServerName};
@@ -66,7 +70,7 @@ pub struct Config {
     pub alert: Alert,
     /// The instance's own ledger of customer IDs; `STATE_DIR/PORT/range.ledger` if not set.
     pub range_file: Option<PathBuf>,
-    /// The master's ledger; `STATE_DIR/master.ledger` if not set.
+    /// The ledger of the fleet's range; `STATE_DIR/PORT/master.ledger` if not set.
     pub master_range_file: Option<PathBuf>,
     /// The instance's log; standard error if not set.
     pub log_file: Option<PathBuf>,
@@ -162,10 +166,17 @@ pub struct Admit {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 pub struct Range {
-    /// IDs asked for at a time.
+    /// IDs asked for at a time, at first and at least.
     pub size: u64,
+    /// IDs asked for at a time, at most: an instance whose ranges last less than 15 minutes asks for more. Also the most that
+    /// a master grants at once.
+    pub size_max: u64,
     /// More are asked for when this share is left, 0 to 1.
     pub refill_below: f64,
+    /// In which order the IDs of a range are given.
+    pub order: Order,
+    /// A PostgreSQL database that holds the fleet's range instead of a master's ledger: `postgres://USER@HOST/DATABASE`.
+    pub store: Option<DatabaseUrl>,
 }
 
 /// The statistics line.
@@ -248,8 +259,8 @@ impl Config {
         self.range_file.clone().unwrap_or_else(|| self.instance_dir(port).join("range.ledger"))
     }
 
-    /// The master's ledger.
-    pub fn master_range_file(&self) -> PathBuf {
-        self.master_range_file.clone().unwrap_or_else(|| self.state_dir.join("master.ledger"))
+    /// The ledger of the fleet's range at the instance at `port`, if that is the master or becomes it.
+    pub fn master_range_file(&self, port: u16) -> PathBuf {
+        self.master_range_file.clone().unwrap_or_else(|| self.instance_dir(port).join("master.ledger"))
     }
 }

@@ -142,6 +142,7 @@ fn outside(key: &str, value: u64, min: u64, max: u64) -> Option<Breach> {
 fn shares(config: &Config) -> Vec<Breach> {
     let mut found: Vec<Breach> =
         outside("range.size", config.range.size, 1, 1_000_000_000).into_iter().collect();
+    found.extend(outside("range.size_max", config.range.size_max, config.range.size, 1_000_000_000));
     let refill_below = config.range.refill_below;
     if !(0.0..1.0).contains(&refill_below) {
         let message = format!("{refill_below} is out of bounds: expected 0 or more, and less than 1");

@@ -113,7 +113,8 @@ fn limits_have_bounds() {
 #[test]
 fn shares_and_sizes_have_bounds() {
     assert_eq!(broken(|c| c.range.size = 0), ["range.size"]);
-    assert_eq!(broken(|c| c.range.size = 1_000_000_001), ["range.size"]);
+    assert_eq!(broken(|c| c.range.size = 1_000_000_001), ["range.size", "range.size_max"]);
+    assert_eq!(broken(|c| c.range.size_max = 999), ["range.size_max"]);
     for (share, good) in [(0.0, true), (0.99, true), (1.0, false), (-0.1, false), (f64::NAN, false)] {
         assert_eq!(broken(|c| c.range.refill_below = share).is_empty(), good, "{share}");
     }

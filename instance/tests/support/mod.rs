@@ -12,13 +12,14 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::mpsc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 use switchboard_fleet::{CustomerId, KeyRing, config::Config};
+use switchboard_instance::StartError;
 use switchboard_range::{IdRange, Ledger};
 use tempfile::TempDir;
 
@@ -33,12 +34,19 @@ pub struct Instance {
     pub port: u16,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
-    pub folder: TempDir,
+    end: mpsc::Receiver<Result<(), StartError>>,
+    folder: Option<TempDir>,
 }
 
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// As [`free_port`], so many different ones.
+pub fn free_ports<const N: usize>() -> [u16; N] {
+    let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    held.map(|listener| listener.local_addr().unwrap().port())
 }
 
 /// The token of a customer under [`KEY`].
@@ -53,7 +61,18 @@ pub fn start(change: impl FnOnce(&mut Config)) -> Instance {
 
 /// As [`start`], at a given port.
 pub fn start_at(port: u16, change: impl FnOnce(&mut Config)) -> Instance {
-    let folder = tempfile::tempdir().unwrap();
+    start_in(tempfile::tempdir().unwrap(), port, change).unwrap()
+}
+
+/// As [`start_at`], with the key, the ledgers and whatever else is in `folder`; what is missing is made.
+///
+/// # Errors
+/// Why it does not start.
+pub fn start_in(
+    folder: TempDir,
+    port: u16,
+    change: impl FnOnce(&mut Config),
+) -> Result<Instance, StartError> {
     let mut config = Config {
         server: format!("127.0.0.1:{port}").parse().unwrap(),
         instances: vec![port],
@@ -68,12 +87,9 @@ pub fn start_at(port: u16, change: impl FnOnce(&mut Config)) -> Instance {
     if !config.key_file.exists() {
         KeyRing::create(&config.key_file, KEY).unwrap();
     }
-    if config.is_master(port) {
-        std::fs::create_dir_all(&config.state_dir).unwrap();
-        drop(
-            Ledger::init_master(&config.master_range_file(), IdRange::from_numbers(1000, 999_999).unwrap())
-                .unwrap(),
-        );
+    let fleets = config.master_range_file(port);
+    if config.is_master(port) && config.range.store.is_none() && !fleets.exists() {
+        drop(Ledger::init_master(&fleets, IdRange::from_numbers(1000, 999_999).unwrap()).unwrap());
     }
     let address = SocketAddr::new(config.listen.address, port);
     let (stop, stopped) = tokio::sync::oneshot::channel();
@@ -86,16 +102,23 @@ pub fn start_at(port: u16, change: impl FnOnce(&mut Config)) -> Instance {
         let result = runtime.block_on(switchboard_instance::run(config, port, async {
             let _ = stopped.await;
         }));
-        ended.send(()).ok();
-        result.unwrap();
+        ended.send(result).ok();
     });
-    let instance = Instance { address, port, stop: Some(stop), thread: Some(thread), folder };
+    let instance =
+        Instance { address, port, stop: Some(stop), thread: Some(thread), end, folder: Some(folder) };
     let began = Instant::now();
-    while TcpStream::connect(address).is_err() {
-        assert!(end.try_recv().is_err() && began.elapsed() < PATIENCE, "the instance does not start");
-        thread::yield_now();
+    loop {
+        if let Ok(result) = instance.end.try_recv() {
+            result?;
+            panic!("the instance has ended before it was ready");
+        }
+        // Until it is ready the port may be closed, or be closed again.
+        if instance.asked_status().is_some_and(|status| status["state"] == "ready") {
+            return Ok(instance);
+        }
+        assert!(began.elapsed() < PATIENCE, "the instance does not start");
+        thread::sleep(Duration::from_millis(1));
     }
-    instance
 }
 
 impl Instance {
@@ -150,6 +173,28 @@ impl Instance {
         serde_json::from_slice(&wire.reply().body).unwrap()
     }
 
+    fn asked_status(&self) -> Option<serde_json::Value> {
+        let mut stream = TcpStream::connect(self.address).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        let question = b"GET /status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        stream.write_all(question).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+    }
+
+    /// Where its key and its state are.
+    pub fn folder(&self) -> &Path {
+        self.folder.as_ref().unwrap().path()
+    }
+
+    /// Ends the instance; gives its folder, with all that it has written.
+    pub fn end(mut self) -> TempDir {
+        self.stop();
+        self.join();
+        self.folder.take().unwrap()
+    }
+
     /// Waits until the instance's status is as wanted.
     pub fn until(&self, wanted: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
         let began = Instant::now();
@@ -171,6 +216,8 @@ impl Instance {
     pub fn join(&mut self) {
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
+            // Nothing has been sent if the thread panicked, which has been told then.
+            self.end.recv().map_or(Ok(()), |result| result).unwrap();
         }
     }
 }

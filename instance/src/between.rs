@@ -210,7 +210,9 @@ async fn range(
     if admission == Admission::Signed {
         marks::hear(hub, headers);
     }
-    let (granted, of_the_fleet) = refill::grant(hub, size, level).await;
+    // An instance of the original does not hear that the master has moved; one of this fleet asks the new one itself.
+    let forward = level == Level::Server || (admission == Admission::Legacy && hub.ids.grants.has_moved());
+    let (granted, of_the_fleet) = refill::grant(hub, size, forward).await;
     let mut told = HeaderMap::new();
     if let Some(granted) = granted {
         told.insert(header::RANGE_FROM, granted.first().get().into());

@@ -103,7 +103,11 @@ impl Grants {
         Ok(self.allowed(vault)?)
     }
 
-    fn allowed(&self, vault: &Vault) -> Result<(), Fenced> {
+    /// Whether a master with the ledger `vault` may grant now, or hand it over.
+    ///
+    /// # Errors
+    /// [`Fenced`].
+    pub(crate) fn allowed(&self, vault: &Vault) -> Result<(), Fenced> {
         self.fence.borrow().may_grant(&vault.seen().mark)
     }
 
@@ -166,6 +170,11 @@ impl Grants {
             Source::Ledger(vault) if vault.seen().moved.is_none() => Some(vault),
             _ => None,
         }
+    }
+
+    /// Whether the fleet's range was here once.
+    pub(crate) fn has_moved(&self) -> bool {
+        matches!(self.source(), Source::Ledger(vault) if vault.seen().moved.is_some())
     }
 
     /// The master, if it is another instance and has been heard of.

@@ -41,6 +41,10 @@ pub(crate) async fn give(hub: &Rc<Hub>, headers: &HeaderMap) -> Result<HeaderMap
         Some(moved) if !moved.pending => return Ok(HeaderMap::new()),
         Some(_) => {}
         None => {
+            hub.ids
+                .grants
+                .allowed(&vault)
+                .map_err(|fenced| conflict(format!("nothing was changed: {fenced}")))?;
             let asked = hub.outgoing.call_instance(&to, FleetRoute::Master, Call::default()).await;
             asked.map_err(|error| {
                 conflict(format!("{to} does not take it, and nothing was changed: {error}"))
@@ -86,6 +90,9 @@ pub(crate) async fn finish(hub: &Rc<Hub>) {
 pub(crate) async fn take(hub: &Rc<Hub>, body: &[u8]) -> Result<HeaderMap, Refusal> {
     if matches!(hub.ids.grants.source(), Source::Store(_)) {
         return Err(conflict("the fleet's range is in the database of `range.store`"));
+    }
+    if !hub.ids.grants.is_confirmed() {
+        return Err(Refusal::busy("this instance has just been started: ask again"));
     }
     if body.is_empty() {
         return match hub.ids.grants.vault() {

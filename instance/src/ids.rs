@@ -138,7 +138,8 @@ impl Ids {
         self.is_usable() && self.vault.left() as f64 <= self.rules.refill_below * size as f64
     }
 
-    fn is_usable(&self) -> bool {
+    /// Whether the ledger is known to be no older copy, as far as anybody could tell.
+    pub(crate) fn is_usable(&self) -> bool {
         self.confirmed.get() && self.halted.borrow().is_none()
     }
 

@@ -103,15 +103,21 @@ pub(crate) async fn confirm(hub: &Rc<Hub>) -> Result<(), StartError> {
     let peers: Vec<Peer> = hub.peers.borrow().alive().cloned().collect();
     let greetings = peers.iter().map(|peer| greeter::greet(hub, peer));
     futures_util::future::join_all(greetings).await;
-    hub.ids.confirm()?;
-    match hub.ids.grants.claim().await {
-        Ok(()) => Ok(()),
+    let own = hub.ids.confirm();
+    match (hub.ids.grants.claim().await, own) {
+        (Ok(()), own) => Ok(own?),
         // It relays all the same, and tries again.
-        Err(NoGrant::Vault(error)) => {
+        (Err(NoGrant::Vault(error)), own) => {
             tracing::error!(%error, "this master grants no customer IDs yet");
-            Ok(())
+            Ok(own?)
         }
-        Err(error) => Err(older_master(hub, &error).into()),
+        (Err(error), own) => {
+            // Both are told at once: with one of them mended the other might not be found out.
+            if let Err(own) = own {
+                tracing::error!("{own}");
+            }
+            Err(older_master(hub, &error).into())
+        }
     }
 }
 

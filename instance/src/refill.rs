@@ -7,18 +7,18 @@ use std::{
 
 use http::HeaderMap;
 use switchboard_fleet::{InstanceName, header};
-use switchboard_range::{Fence, IdRange};
+use switchboard_range::{Fence, IdRange, Mark};
 use tokio::time::interval;
 
 use crate::{
     caller::number,
-    grants::{NoGrant, Source},
+    grants::NoGrant,
     handover,
     hub::Hub,
     marks,
     outgoing::{Call, CallError},
     peers::Peer,
-    route::{FleetRoute, Level},
+    route::FleetRoute,
     vault::VaultError,
 };
 
@@ -122,24 +122,23 @@ async fn claim_again(hub: &Rc<Hub>) {
     }
 }
 
-/// Gives another instance a range: from the fleet's if it is here; else from the master by asking it, for a call to the server, or
-/// when the fleet's range was here once; else a tenth of what is left here. Gives what there is, and whether it is the fleet's.
-pub(crate) async fn grant(hub: &Rc<Hub>, size: u64, level: Level) -> (Option<IdRange>, bool) {
+/// Gives another instance a range: from the fleet's if it is here; else, if `forward`, what the master grants when asked; else a
+/// tenth of what is left here, once that is known to be no older copy. Gives what there is, and whether it is the fleet's.
+pub(crate) async fn grant(hub: &Rc<Hub>, size: u64, forward: bool) -> (Option<IdRange>, bool) {
     let size = size.min(hub.config.range.size_max);
     let patience = hub.config.timeouts.lookup.get() / 2;
-    let moved = match hub.ids.grants.take(size, patience).await {
+    match hub.ids.grants.take(size, patience).await {
         Ok(granted) => return (granted, true),
-        Err(NoGrant::Elsewhere) => matches!(hub.ids.grants.source(), Source::Ledger(_)),
-        Err(error) => {
-            tracing::debug!(%error, "nothing is granted from the fleet's range");
-            true
-        }
-    };
-    if level == Level::Server || moved {
+        Err(error) => tracing::debug!(%error, "nothing is granted from the fleet's range"),
+    }
+    if forward {
         let asked = tokio::time::timeout(patience, ask_masters(hub, size)).await;
         if let Ok(Ok(granted)) = asked {
             return (granted, true);
         }
+    }
+    if !hub.ids.is_usable() {
+        return (None, false);
     }
     let tenth = (hub.ids.vault.left() / 10).min(size);
     (written(hub, hub.ids.vault.change(move |ledger| ledger.cut(tenth)).await).flatten(), false)
@@ -162,9 +161,10 @@ async fn acquire(hub: &Rc<Hub>) -> Option<IdRange> {
         hub.peers.borrow().alive().cloned().partition(|peer| matches!(peer, Peer::Server(_)));
     servers.extend(siblings);
     for peer in servers {
+        let asked_with = hub.ids.grants.newest();
         let answer = hub.outgoing.call(&peer, FleetRoute::Range, asking(hub, size)).await;
         hub.judge(&peer, &answer);
-        if let Some(range) = answer.ok().and_then(|answer| granted(&answer)) {
+        if let Some(range) = answer.ok().and_then(|answer| believed(hub, asked_with.as_ref(), &answer)) {
             return Some(range);
         }
     }
@@ -189,21 +189,23 @@ async fn ask_masters(hub: &Rc<Hub>, size: u64) -> Result<Option<IdRange>, CallEr
 async fn ask_master(hub: &Rc<Hub>, master: &InstanceName, size: u64) -> Result<Option<IdRange>, CallError> {
     let asked_with = hub.ids.grants.newest();
     let answer = hub.outgoing.call_instance(master, FleetRoute::Range, asking(hub, size)).await?;
-    if !answer.contains_key(header::SIGNATURE) {
-        return Ok(granted(&answer));
-    }
-    let mark = marks::mark(&answer);
-    marks::hear(hub, &answer);
-    if !Fence::accepts(asked_with.as_ref(), mark.as_ref()) {
-        if hub.ids.grants.stale.is_due(Instant::now()) {
-            tracing::error!(
-                %master,
-                "a range from an older ledger than the fleet's newest is not taken: its IDs may have been granted already"
-            );
+    Ok(believed(hub, asked_with.as_ref(), &answer))
+}
+
+/// The range in an answer to a question that was asked with the mark `asked_with`.
+fn believed(hub: &Hub, asked_with: Option<&Mark>, answer: &HeaderMap) -> Option<IdRange> {
+    if answer.contains_key(header::SIGNATURE) {
+        marks::hear(hub, answer);
+        if !Fence::accepts(asked_with, marks::mark(answer).as_ref()) {
+            if hub.ids.grants.stale.is_due(Instant::now()) {
+                tracing::error!(
+                    "a range from an older ledger than the fleet's newest is not taken: its IDs may have been granted already"
+                );
+            }
+            return None;
         }
-        return Ok(None);
     }
-    Ok(granted(&answer))
+    granted(answer)
 }
 
 fn asking(hub: &Hub, size: u64) -> Call {

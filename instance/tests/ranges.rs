@@ -148,6 +148,8 @@ fn a_master_that_meets_a_newer_ledger_later_grants_no_more() {
     let other = start_in(before, ports.0[1], ports.config()).unwrap();
     let status = stale.until(|status| !status["ids"]["fault"].is_null());
     assert!(status["ids"]["fault"].as_str().unwrap().contains("newer ledger"), "{status}");
+    let refused = ports.move_master(0, 1).unwrap_err();
+    assert!(refused.to_string().contains("nothing was changed"), "an old ledger is not handed on: {refused}");
     // The other takes nothing of it, and asks in vain.
     let mut wire = other.connect();
     for _ in 0..200 {

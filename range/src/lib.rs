@@ -18,6 +18,8 @@ mod pace;
 mod postgres;
 mod repair;
 mod rules;
+#[cfg(test)]
+mod simulation;
 mod sizing;
 mod text;
 

@@ -88,15 +88,17 @@ fn nothing_is_lost_when_instances_stop_or_die() {
     let (_agent, id) = server.agent("agent", &["--echo"]);
     for signal in [Signal::SIGTERM, Signal::SIGKILL, Signal::SIGTERM, Signal::SIGKILL] {
         let at = located(server, id).unwrap();
-        kill(server.pid(at), signal).unwrap();
+        let ended = server.pid(at);
+        kill(ended, signal).unwrap();
         // At once, in the middle of it.
         for number in 0..5 {
             let data = format!("{signal} {number}");
             assert_eq!(text(&server.call(id, &["--data", &data])), data);
         }
-        // It is started again.
+        // It is started again. Until then, while it drains, it answers as well.
         until("both instances", || {
-            server.ports.iter().all(|port| server.status(*port).is_some()).then_some(())
+            let ready = |port: &u16| server.status(*port).is_some_and(|status| status["state"] == "ready");
+            (server.ports.iter().all(ready) && server.pid(at) != ended).then_some(())
         });
     }
 }
@@ -185,6 +187,8 @@ fn the_demo_exchanges_requests() {
     let server = &fleet.servers[0];
     let mut second = Program::start(switchboard(&["up", "--demo", "--config", &server.config()]));
     assert_eq!(second.ended(), Some(1));
+    // Its last words may be read after its end.
+    until("its last words", || (!second.said().is_empty()).then_some(()));
     assert_eq!(second.said().lines().count(), 1, "{}", second.said());
     drop(fleet);
     let mut fleet = Fleet::new("");

@@ -47,6 +47,8 @@ headers! {
     SIGNATURE = "x-iwp-signature";
     /// SHA-256 of a signed call's body, in hexadecimal; covered by the signature.
     DIGEST = "x-iwp-digest";
+    /// On a signed call: a number at random, so that no two calls have one signature.
+    NONCE = "x-iwp-nonce";
     /// When an agent connected, ms since 1970.
     SINCE = "x-iwp-since";
     /// `1`: the sender takes `/announce`.

@@ -44,7 +44,8 @@ pub(crate) async fn answer(
         FleetRoute::Find => find(&hub, level, &parts.headers).await?,
         FleetRoute::Range => range(&hub, level, admission, &parts.headers).await?,
         FleetRoute::Master => {
-            handover::take(&hub, &signed_body(admission, &parts.headers, body).await?).await?
+            let body = signed_body(admission, &parts.headers, body).await?;
+            handover::take(&hub, &parts.headers, &body).await?
         }
         FleetRoute::MoveMaster => {
             signed_body(admission, &parts.headers, body).await?;

@@ -25,6 +25,8 @@ pub(crate) struct Grants {
     confirmed: Notify,
     /// Somebody grants from an older ledger.
     pub(crate) stale: Seldom,
+    /// The new master has not confirmed yet.
+    pub(crate) moving: Seldom,
     claimed: Cell<bool>,
     pace: RefCell<Pace>,
     /// How many of [`WARN_AT`] have been announced.
@@ -63,6 +65,7 @@ impl Grants {
             fence: RefCell::new(Fence::new(known)),
             confirmed: Notify::new(),
             stale: Seldom::default(),
+            moving: Seldom::default(),
             claimed: Cell::new(false),
             pace: RefCell::default(),
             warned: Cell::new(0),
@@ -78,12 +81,21 @@ impl Grants {
         let source = self.source();
         let granted = match &source {
             Source::Elsewhere => return Err(NoGrant::Elsewhere),
-            Source::Store(store) => store.take(size).await?,
+            Source::Store(store) => {
+                let granted = store.take(size).await?;
+                let known = self.fence.borrow().granted_to();
+                if granted.is_some_and(|range| range.first().get() <= known) {
+                    return Err(Fenced::Behind(known).into());
+                }
+                granted
+            }
             Source::Ledger(vault) if vault.seen().moved.is_some() => return Err(NoGrant::Elsewhere),
             Source::Ledger(vault) => {
                 self.may_grant(vault, patience).await?;
                 let granted = vault.change(move |ledger| ledger.take(size)).await;
                 self.written(vault);
+                // Somebody may have told of a newer ledger meanwhile: then it is a gap.
+                self.allowed(vault)?;
                 granted?
             }
         };

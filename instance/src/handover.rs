@@ -3,10 +3,10 @@
 //! Two signed calls. `/movemaster/PORT` (from the command) asks this instance, the master, to hand its range over.
 //! `/master/PORT` asks the other whether it would take it (empty body), then hands it over (the handover as body).
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use switchboard_fleet::{InstanceName, header};
 use switchboard_range::{Handover, Ledger, LedgerError};
 
@@ -45,7 +45,12 @@ pub(crate) async fn give(hub: &Rc<Hub>, headers: &HeaderMap) -> Result<HeaderMap
                 .grants
                 .allowed(&vault)
                 .map_err(|fenced| conflict(format!("nothing was changed: {fenced}")))?;
-            let asked = hub.outgoing.call_instance(&to, FleetRoute::Master, Call::default()).await;
+            let mut question = HeaderMap::new();
+            if let Ok(name) = HeaderValue::try_from(to.to_string()) {
+                question.insert(header::TO, name);
+            }
+            let call = Call { headers: question, ..Call::default() };
+            let asked = hub.outgoing.call_instance(&to, FleetRoute::Master, call).await;
             asked.map_err(|error| {
                 conflict(format!("{to} does not take it, and nothing was changed: {error}"))
             })?;
@@ -77,7 +82,9 @@ async fn deliver(hub: &Rc<Hub>, vault: &Rc<Vault>, to: InstanceName) -> Result<(
 pub(crate) async fn finish(hub: &Rc<Hub>) {
     let Source::Ledger(vault) = hub.ids.grants.source() else { return };
     let Some(moved) = vault.seen().moved.filter(|moved| moved.pending) else { return };
-    if let Err(refusal) = deliver(hub, &vault, moved.to).await {
+    if let Err(refusal) = deliver(hub, &vault, moved.to).await
+        && hub.ids.grants.moving.is_due(Instant::now())
+    {
         tracing::warn!(reason = %refusal.reason, "the fleet's range waits for its new master");
     }
 }
@@ -87,7 +94,7 @@ pub(crate) async fn finish(hub: &Rc<Hub>) {
 /// # Errors
 /// 400 if it is no handover, 409 if it is for another instance or this one has a range that never left it, 503 if it cannot
 /// be written.
-pub(crate) async fn take(hub: &Rc<Hub>, body: &[u8]) -> Result<HeaderMap, Refusal> {
+pub(crate) async fn take(hub: &Rc<Hub>, headers: &HeaderMap, body: &[u8]) -> Result<HeaderMap, Refusal> {
     if matches!(hub.ids.grants.source(), Source::Store(_)) {
         return Err(conflict("the fleet's range is in the database of `range.store`"));
     }
@@ -95,6 +102,10 @@ pub(crate) async fn take(hub: &Rc<Hub>, body: &[u8]) -> Result<HeaderMap, Refusa
         return Err(Refusal::busy("this instance has just been started: ask again"));
     }
     if body.is_empty() {
+        let to = destination(headers)?;
+        if to != hub.own {
+            return Err(conflict(format!("this instance calls itself {}, not {to}", hub.own)));
+        }
         return match hub.ids.grants.vault() {
             Some(_) => Err(conflict("this instance has a range of the fleet already")),
             None => Ok(HeaderMap::new()),

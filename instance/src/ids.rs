@@ -17,7 +17,10 @@ use switchboard_fleet::{
     snapshot,
 };
 use switchboard_range::{IdRange, Kind, Ledger, LedgerError, Pace, Scattered, Sizing, Stalls};
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::Notify,
+    time::{Instant as Deadline, timeout_at},
+};
 
 use crate::{
     grants::{Grants, Source},
@@ -51,6 +54,8 @@ pub(crate) struct Ids {
     pub(crate) unwritten: Seldom,
     /// When one of these happened last, if nothing has come since.
     pub(crate) failed: Cell<Option<Instant>>,
+    /// A range that was granted and could not be written down yet.
+    pub(crate) kept: Cell<Option<IdRange>>,
     /// Taken from the ledger and not given yet.
     blocks: RefCell<VecDeque<Block>>,
     blocks_left: Cell<u64>,
@@ -81,6 +86,7 @@ impl Ids {
             dry: Seldom::default(),
             unwritten: Seldom::default(),
             failed: Cell::new(None),
+            kept: Cell::new(None),
             blocks: RefCell::default(),
             blocks_left: Cell::new(0),
             confirmed: Cell::new(false),
@@ -93,23 +99,32 @@ impl Ids {
         }
     }
 
-    /// The next new customer's ID; `None` if there is none right now: more have been asked for.
+    /// The next new customer's ID; `None` if there is none right now, nor within [`WAIT_MAX`]: more have been asked for.
     pub(crate) async fn next(&self, hub: &Rc<Hub>) -> Option<CustomerId> {
+        if let Some(id) = self.pop() {
+            if self.needs_block() {
+                refill::soon(hub);
+            }
+            return Some(id);
+        }
+        self.stalls.borrow_mut().began(Instant::now());
+        let deadline = Deadline::now() + WAIT_MAX;
         loop {
             let filled = self.filled.notified();
-            if let Some(id) = self.pop() {
-                if self.needs_block() {
-                    refill::soon(hub);
-                }
-                return Some(id);
-            }
-            self.stalls.borrow_mut().began(Instant::now());
             refill::soon(hub);
-            let on_its_way = !self.confirmed.get() || self.vault.left() > 0;
-            if !on_its_way || timeout(WAIT_MAX, filled).await.is_err() {
+            if !self.may_come() || timeout_at(deadline, filled).await.is_err() {
                 return None;
             }
+            if let Some(id) = self.pop() {
+                return Some(id);
+            }
         }
+    }
+
+    /// Whether an ID may be there in a moment.
+    fn may_come(&self) -> bool {
+        let on_its_way = !self.confirmed.get() || self.vault.left() > 0;
+        on_its_way && self.halted.borrow().is_none() && self.failed.get().is_none()
     }
 
     fn pop(&self) -> Option<CustomerId> {
@@ -155,8 +170,11 @@ impl Ids {
         }
     }
 
-    /// Takes in a block that has left the ledger.
+    /// Takes in a block that has left the ledger. If that has been found to be an older copy meanwhile, nothing of it is given.
     pub(crate) fn add_block(&self, range: IdRange) {
+        if !self.is_usable() {
+            return;
+        }
         let block: Block = match self.rules.order {
             Order::Sequential => Box::new(range.ids()),
             Order::Scattered => Box::new(Scattered::new(range, &rand::random::<[u8; 32]>())),

@@ -167,6 +167,8 @@ impl Outgoing {
         if !call.body.is_empty() {
             headers.insert(header::DIGEST, HeaderValue::try_from(KeyRing::digest(&call.body))?);
         }
+        // Two questions of one moment must not have one signature: an answer to one would be an answer to the other.
+        headers.insert(header::NONCE, rand::random::<u64>().into());
         let signature = self.keys.sign(&Method::POST, path, &headers, SystemTime::now());
         headers.insert(header::SIGNATURE, signature);
         let mut request = Request::post(url).body(Full::new(call.body))?;

@@ -7,12 +7,12 @@ use std::{
 
 use http::HeaderMap;
 use switchboard_fleet::{InstanceName, header};
-use switchboard_range::{Fence, IdRange, Mark};
+use switchboard_range::{Fence, IdRange, LedgerError, Mark};
 use tokio::time::interval;
 
 use crate::{
     caller::number,
-    grants::NoGrant,
+    grants::{NoGrant, Source},
     handover,
     hub::Hub,
     marks,
@@ -42,7 +42,8 @@ pub(crate) async fn forever(hub: Rc<Hub>) {
 
 /// Fills up in the background, once at a time.
 pub(crate) fn soon(hub: &Rc<Hub>) {
-    if hub.ids.filling.replace(true) {
+    let pausing = hub.ids.failed.get().is_some_and(|at| at.elapsed() < PAUSE);
+    if pausing || !hub.ids.is_usable() || hub.ids.filling.replace(true) {
         return;
     }
     let hub = hub.clone();
@@ -56,16 +57,17 @@ pub(crate) fn soon(hub: &Rc<Hub>) {
 
 async fn fill(hub: &Rc<Hub>) {
     let ids = &hub.ids;
-    if ids.failed.get().is_some_and(|at| at.elapsed() < PAUSE) {
-        return;
-    }
     ids.failed.set(None);
     take_block(hub).await;
     ids.filled.notify_waiters();
     if !ids.needs_range() || ids.failed.get().is_some() {
         return;
     }
-    match acquire(hub).await {
+    let range = match ids.kept.take() {
+        Some(kept) => Some(kept),
+        None => acquire(hub).await,
+    };
+    match range {
         Some(range) => {
             ids.dry.over();
             take_in(hub, range).await;
@@ -84,13 +86,23 @@ async fn fill(hub: &Rc<Hub>) {
 
 async fn take_in(hub: &Rc<Hub>, range: IdRange) {
     let ids = &hub.ids;
+    if !ids.is_usable() {
+        return;
+    }
     let (mark, told) = (ids.grants.newest(), ids.told());
     let added = ids.vault.change(move |ledger| {
-        // Begun anew, it must not be taken for an older copy of what it was.
-        ledger.advance(told);
+        if ledger.left() == 0 {
+            // Begun anew, it must not be taken for an older copy of what it was.
+            ledger.advance(told);
+        }
         ledger.add(range, mark.as_ref())
     });
-    if written(hub, added.await).is_some() {
+    let added = added.await;
+    if matches!(added, Err(VaultError::Ledger(LedgerError::Write { .. }))) {
+        // Asked for another one, a full disk here would use up the fleet's range.
+        ids.kept.set(Some(range));
+    }
+    if written(hub, added).is_some() {
         ids.sizing.borrow_mut().asked(Instant::now());
         take_block(hub).await;
     }
@@ -128,7 +140,8 @@ pub(crate) async fn grant(hub: &Rc<Hub>, size: u64, forward: bool) -> (Option<Id
     let size = size.min(hub.config.range.size_max);
     let patience = hub.config.timeouts.lookup.get() / 2;
     match hub.ids.grants.take(size, patience).await {
-        Ok(granted) => return (granted, true),
+        // A database tells no mark.
+        Ok(granted) => return (granted, !matches!(hub.ids.grants.source(), Source::Store(_))),
         Err(error) => tracing::debug!(%error, "nothing is granted from the fleet's range"),
     }
     if forward {
@@ -194,9 +207,10 @@ async fn ask_master(hub: &Rc<Hub>, master: &InstanceName, size: u64) -> Result<O
 
 /// The range in an answer to a question that was asked with the mark `asked_with`.
 fn believed(hub: &Hub, asked_with: Option<&Mark>, answer: &HeaderMap) -> Option<IdRange> {
+    let granted = granted(answer);
     if answer.contains_key(header::SIGNATURE) {
         marks::hear(hub, answer);
-        if !Fence::accepts(asked_with, marks::mark(answer).as_ref()) {
+        if granted.is_some() && !Fence::accepts(asked_with, marks::mark(answer).as_ref()) {
             if hub.ids.grants.stale.is_due(Instant::now()) {
                 tracing::error!(
                     "a range from an older ledger than the fleet's newest is not taken: its IDs may have been granted already"
@@ -205,7 +219,7 @@ fn believed(hub: &Hub, asked_with: Option<&Mark>, answer: &HeaderMap) -> Option<
             return None;
         }
     }
-    granted(answer)
+    granted
 }
 
 fn asking(hub: &Hub, size: u64) -> Call {

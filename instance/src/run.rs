@@ -61,6 +61,12 @@ pub enum StartError {
     /// The database of `range.store`.
     #[error("range.store: {0}")]
     Store(#[from] StoreError),
+    /// The fleet's range is in a ledger and in a database.
+    #[error("{}: range.store is set, and here is a ledger of the fleet's range as well: IDs might be given twice; move it away once its IDs are the database's (docs/operations.md)", .path.display())]
+    TwoRanges {
+        /// The ledger.
+        path: PathBuf,
+    },
     /// The folder for what must not be lost.
     #[error("{}: the folder cannot be made ({cause}); create it, or change `state_dir`", .path.display())]
     Folder {
@@ -151,6 +157,9 @@ fn open_ids(config: &Config, port: u16) -> Result<Ids, StartError> {
     let own = Ledger::open(&own, Kind::Instance)?;
     let name = config.instance_name(port);
     let source = if let Some(url) = &config.range.store {
+        if Ledger::read_only(&master).is_ok_and(|record| record.moved.is_none()) {
+            return Err(StartError::TwoRanges { path: master });
+        }
         Source::Store(Rc::new(PgStore::new(url.expose(), config.timeouts.lookup.get())?))
     } else if config.is_master(port) || master.exists() {
         let ledger = Ledger::open(&master, Kind::Master)?;

@@ -42,10 +42,20 @@ impl Fence {
         if news {
             self.newest = Some(mark.clone());
         }
+        // What is known to be granted is told and written down with the newest mark: nobody who hears it forgets it.
+        if let Some(newest) = self.newest.as_mut().filter(|newest| newest.generation > 0) {
+            newest.granted_to = newest.granted_to.max(self.granted_to);
+            newest.last = newest.last.max(newest.granted_to);
+        }
         news
     }
 
-    /// The newest state of the ledger that was heard of.
+    /// The highest ID that any ledger in use was said to have granted; 0 if none.
+    pub fn granted_to(&self) -> u64 {
+        self.granted_to
+    }
+
+    /// The newest state of the ledger that was heard of, with the highest ID that any was said to have granted.
     pub fn newest(&self) -> Option<&Mark> {
         self.newest.as_ref()
     }
@@ -141,7 +151,13 @@ mod tests {
         assert!(!fence.hear(&"1 9 100 900 a/1".parse().unwrap()));
         assert_eq!(fence.may_grant(&made), Ok(()));
         fence.hear(&"1 10 101 900 a/1".parse().unwrap());
-        assert_eq!((fence.may_grant(&made), fence.newest()), (Err(Fenced::Behind(101)), Some(&made)));
+        assert_eq!(fence.may_grant(&made), Err(Fenced::Behind(101)));
+        // Whoever hears of it from here, or reads it after a restart, knows it too.
+        let told = fence.newest().unwrap().clone();
+        assert_eq!(told.to_string(), "2 7 101 900 a/2");
+        let mut other = Fence::new(Some(told));
+        other.confirm();
+        assert_eq!(other.may_grant(&made), Err(Fenced::Behind(101)));
         let mut fence = Fence::new(Some("2 0 900 900 a/2".parse().unwrap()));
         fence.confirm();
         assert_eq!(fence.may_grant(&made), Ok(()), "what a sealed ledger says is not what it granted");

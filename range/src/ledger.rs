@@ -231,8 +231,14 @@ impl Ledger {
 }
 
 fn remember(known: &mut Option<Mark>, mark: &Mark) {
-    if known.as_ref().is_none_or(|known| mark.is_newer_than(known)) {
-        *known = Some(mark.clone());
+    match known {
+        // One state of one ledger; it is known that another has granted further.
+        Some(known) if !mark.is_newer_than(known) && !known.is_newer_than(mark) => {
+            known.granted_to = known.granted_to.max(mark.granted_to);
+            known.last = known.last.max(mark.last);
+        }
+        Some(known) if known.is_newer_than(mark) => {}
+        _ => *known = Some(mark.clone()),
     }
 }
 

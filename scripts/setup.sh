@@ -2,7 +2,7 @@
 # Installs what Switchboard needs beside Rust, from Debian's own packages. Does nothing if all is there.
 set -eu
 
-PACKAGES="nginx postgresql curl ca-certificates build-essential"
+PACKAGES="nginx postgresql python3-aiosmtpd curl ca-certificates build-essential librrd-dev libclang-dev pkg-config rrdtool fonts-dejavu-core"
 POLICY=/usr/sbin/policy-rc.d
 CLUSTERS=/etc/postgresql-common/createcluster.d/switchboard.conf
 

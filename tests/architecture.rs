@@ -5,12 +5,15 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// What each crate may use of this workspace.
-const ALLOWED: [(&str, &[&str]); 7] = [
+const ALLOWED: [(&str, &[&str]); 10] = [
     ("fleet", &[]),
     ("range", &["fleet"]),
     ("instance", &["fleet", "range"]),
     ("client", &["fleet"]),
     ("nginx", &["fleet"]),
+    ("worker", &["fleet"]),
+    ("archive", &["fleet"]),
+    ("alert", &["fleet"]),
     ("bench", &["fleet", "range", "instance"]),
     (".", &["fleet", "range", "instance", "client", "nginx"]),
 ];

@@ -9,6 +9,7 @@ pub mod header;
 mod id;
 mod key;
 mod name;
+pub mod report;
 pub mod snapshot;
 
 pub use id::{CustomerId, InvalidCustomerId};

@@ -149,8 +149,7 @@ impl Ids {
 
     /// Whether it is time to ask for another range.
     pub(crate) fn needs_range(&self) -> bool {
-        let size = self.sizing.borrow().size();
-        self.is_usable() && self.vault.left() as f64 <= self.rules.refill_below * size as f64
+        self.is_usable() && self.sizing.borrow().needs_more(self.vault.left(), self.rules.refill_below)
     }
 
     /// Whether the ledger is known to be no older copy, as far as anybody could tell.

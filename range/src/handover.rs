@@ -64,7 +64,7 @@ impl Handover {
         let generation = lines.next(text::GENERATION).and_then(text::count);
         let generation = generation.ok_or("the generation is no number")?;
         let whole = lines.next(text::WHOLE).and_then(text::range).ok_or("the whole range is no range")?;
-        let to = lines.next(TO).and_then(text::place).ok_or("the new master is no SERVER/PORT")?;
+        let to = lines.next(TO).and_then(|to| to.parse().ok()).ok_or("the new master is no SERVER/PORT")?;
         let holdings = lines.ranges()?;
         lines.end()?;
         if text::span(&holdings)

@@ -8,7 +8,7 @@ fn range(a: u64, b: u64) -> IdRange {
 fn sample() -> Handover {
     let mut holdings = Holdings::default();
     holdings.add(range(26_019_363, 80_000_000)).unwrap();
-    let to = text::place("us.example.net/8081").unwrap();
+    let to = "us.example.net/8081".parse().unwrap();
     Handover { epoch: 2, generation: 912, whole: range(26_018_363, 80_000_000), holdings, to }
 }
 
@@ -48,7 +48,7 @@ fn the_most_ranges_fit() {
     for n in 0..Holdings::RANGES_MAX as u64 {
         holdings.add(range(u64::MAX - 2 * n, u64::MAX - 2 * n)).unwrap();
     }
-    let to = text::place(&format!("https://{}.example.net:65535/65535", "a".repeat(60))).unwrap();
+    let to = format!("https://{}.example.net:65535/65535", "a".repeat(60)).parse().unwrap();
     let (epoch, generation) = (text::COUNT_MAX, text::COUNT_MAX);
     let handover = Handover { epoch, generation, whole: range(1, u64::MAX), holdings, to };
     assert_eq!(Handover::decode(&handover.encode()), Ok(handover));

@@ -153,11 +153,6 @@ impl Ledger {
         if self.record.moved.is_some() { 0 } else { self.record.holdings.left() }
     }
 
-    /// Whether it is time to ask for more: see [`Holdings::needs_more`].
-    pub fn needs_more(&self, refill_below: f64, size: u64) -> bool {
-        self.record.holdings.needs_more(refill_below, size)
-    }
-
     /// What is held.
     pub fn holdings(&self) -> &Holdings {
         &self.record.holdings

@@ -1,4 +1,5 @@
 use super::*;
+use crate::Sizing;
 use std::fs;
 
 use crate::disk::beside;
@@ -31,7 +32,8 @@ fn what_was_given_stays_given() {
     assert_eq!(ledger.cut(9).unwrap(), Some(range(191, 199)));
     assert_eq!(ledger.take(1).unwrap(), Some(range(110, 110)));
     assert_eq!((ledger.left(), ledger.generation()), (80, 4));
-    assert!(ledger.needs_more(0.1, 800) && !ledger.needs_more(0.1, 790));
+    assert!(Sizing::new(800, 800).needs_more(ledger.left(), 0.1));
+    assert!(!Sizing::new(790, 790).needs_more(ledger.left(), 0.1));
     let record = Ledger::read_only(&path).unwrap();
     assert_eq!(
         (record.kind, record.generation, &record.holdings),

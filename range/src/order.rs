@@ -45,11 +45,6 @@ impl Scattered {
         self.range.count() - self.given
     }
 
-    /// The range whose IDs these are.
-    pub fn range(&self) -> IdRange {
-        self.range
-    }
-
     /// Where the ID at `position` lies in the range. Both are less than its count.
     fn place(&self, position: u64) -> u64 {
         // The network maps its domain onto itself one to one, so a walk from inside the range comes back into it, at a place

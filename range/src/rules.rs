@@ -152,11 +152,6 @@ impl Holdings {
         }
         Ok(())
     }
-
-    /// Whether it is time to ask for `size` more: no more than the share `refill_below` of `size` is left.
-    pub fn needs_more(&self, refill_below: f64, size: u64) -> bool {
-        self.left() as f64 <= refill_below * size as f64
-    }
 }
 
 #[cfg(test)]

@@ -110,12 +110,3 @@ fn neighbours_become_one_and_separate_ranges_are_bounded() {
     assert_eq!(holdings.add(range(1, 1)), Err(AddError::TooMany));
     assert_eq!(holdings, full);
 }
-
-#[test]
-fn more_is_asked_for_when_little_is_left() {
-    let left = |n: u64| if n == 0 { Holdings::default() } else { holding(&[(1, n)]) };
-    assert!(!left(101).needs_more(0.1, 1000));
-    assert!(left(100).needs_more(0.1, 1000));
-    assert!(!left(1).needs_more(0.0, 1000));
-    assert!(left(0).needs_more(0.0, 1000));
-}

@@ -32,6 +32,11 @@ impl Sizing {
         self.size
     }
 
+    /// Whether it is time to ask for the next range: of `left` IDs no more than the share `refill_below` of one is left.
+    pub fn needs_more(&self, left: u64, refill_below: f64) -> bool {
+        left as f64 <= refill_below * self.size as f64
+    }
+
     /// A range was asked for and granted at `now`, as the last one is used up: if that one lasted less than 15 minutes the
     /// size doubles, if more than an hour it halves. The first range changes nothing.
     pub fn asked(&mut self, now: Instant) {
@@ -126,6 +131,15 @@ mod tests {
         sizing.asked(now);
         sizing.asked(now - minutes(90));
         assert_eq!(sizing.size(), 2);
+    }
+
+    #[test]
+    fn more_is_asked_for_when_little_is_left() {
+        let sizing = Sizing::new(1000, 1000);
+        assert!(!sizing.needs_more(101, 0.1));
+        assert!(sizing.needs_more(100, 0.1));
+        assert!(!sizing.needs_more(1, 0.0));
+        assert!(sizing.needs_more(0, 0.0));
     }
 
     #[test]

@@ -298,14 +298,6 @@ pub(crate) fn range(text: &str) -> Option<IdRange> {
     IdRange::new(first.parse().ok()?, last.parse().ok()?)
 }
 
-/// `SERVER/PORT`.
-pub(crate) fn place(text: &str) -> Option<InstanceName> {
-    let (server, port) = text.rsplit_once('/')?;
-    let plain = port.starts_with(|first: char| first.is_ascii_digit());
-    let port = port.parse().ok().filter(|port| plain && *port > 0)?;
-    Some(InstanceName { server: server.parse().ok()?, port })
-}
-
 /// As [`Moved`] is written.
 pub(crate) fn parse_moved(text: &str) -> Option<Moved> {
     let (epoch, rest) = text.split_once(' ')?;
@@ -315,7 +307,7 @@ pub(crate) fn parse_moved(text: &str) -> Option<Moved> {
         "done" => false,
         _ => return None,
     };
-    Some(Moved { to: place(to)?, epoch: count(epoch)?, pending })
+    Some(Moved { to: to.parse().ok()?, epoch: count(epoch)?, pending })
 }
 
 #[cfg(test)]

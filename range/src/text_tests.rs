@@ -26,7 +26,7 @@ fn master() -> Record {
         epoch: 2,
         whole: IdRange::from_numbers(26_018_363, 80_000_000),
         holdings: held(&[(26_019_363, 80_000_000)]),
-        moved: Some(Moved { to: place(PLACE).unwrap(), epoch: 3, pending: true }),
+        moved: Some(Moved { to: PLACE.parse().unwrap(), epoch: 3, pending: true }),
         ..Record::empty(Kind::Master)
     }
 }

@@ -186,7 +186,7 @@ impl Hub {
     }
 
     pub(super) fn needs_range(&self) -> bool {
-        self.is_usable() && self.vault.left() * 10 <= self.sizing.borrow().size()
+        self.is_usable() && self.sizing.borrow().needs_more(self.vault.left(), 0.1)
     }
 
     pub(super) fn is_usable(&self) -> bool {

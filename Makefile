@@ -1,6 +1,6 @@
 # Everything that people and CI do with this repository.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint fmt bench torture fuzz
+.PHONY: help setup setup-tests run test lint fmt bench torture fuzz
 
 SWITCHBOARD = target/release/switchboard
 DEMO = var/demo
@@ -8,10 +8,13 @@ FUZZ_SECONDS ?= 60
 TORTURE_SECONDS ?= 120
 
 help: ## say what can be made
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 19
 
 setup: ## install what is missing: nginx and build needs, from Debian's packages
 	@scripts/setup.sh
+
+setup-tests: ## the same, and what tests need: PostgreSQL, mail server, browser
+	@scripts/setup.sh tests
 
 run: setup ## build, and bring up one server with a demo agent and a demo app
 	cargo build --release --locked
@@ -22,7 +25,7 @@ run: setup ## build, and bring up one server with a demo agent and a demo app
 		mv $(DEMO).new $(DEMO); }
 	@$(SWITCHBOARD) up --demo --config $(DEMO)/fleet.toml
 
-test: setup ## run every test; NEXTEST=1 does it with cargo-nextest
+test: setup-tests ## run every test; NEXTEST=1 does it with cargo-nextest
 ifdef NEXTEST
 	cargo nextest run --workspace --locked
 	cargo test --workspace --locked --doc
@@ -30,7 +33,7 @@ else
 	cargo test --workspace --locked
 endif
 
-lint: setup ## check format, lints and, if cargo-deny is installed, dependencies
+lint: setup-tests ## check format, lints and, if cargo-deny is installed, dependencies
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check; \
@@ -39,7 +42,8 @@ lint: setup ## check format, lints and, if cargo-deny is installed, dependencies
 fmt: ## format the sources
 	cargo fmt --all
 
-bench: setup ## measure, and print one table
+bench: setup-tests ## measure, and print one table
+	cargo build --release --locked
 	cargo run --release --locked -p switchboard-bench
 
 torture: setup ## kill instances for TORTURE_SECONDS while customers register; fails if an ID is given twice

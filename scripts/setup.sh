@@ -1,8 +1,12 @@
 #!/bin/sh
 # Installs what Switchboard needs beside Rust, from Debian's own packages. Does nothing if all is there.
+# `setup.sh` is for building and running, `setup.sh tests` for the tests as well.
 set -eu
 
-PACKAGES="nginx postgresql python3-aiosmtpd curl ca-certificates build-essential librrd-dev libclang-dev pkg-config rrdtool fonts-dejavu-core"
+PACKAGES="nginx curl ca-certificates build-essential librrd-dev libclang-dev pkg-config fonts-dejavu-core"
+if [ "${1:-}" = tests ]; then
+    PACKAGES="$PACKAGES postgresql python3-aiosmtpd rrdtool chromium chromium-driver"
+fi
 POLICY=/usr/sbin/policy-rc.d
 CLUSTERS=/etc/postgresql-common/createcluster.d/switchboard.conf
 

@@ -39,6 +39,11 @@ fn describe(whole: &Whole) -> String {
         others => format!("other servers: {}", list(others)),
     });
     lines.push(format!("master of the customer IDs: {}", server.master));
+    lines.push(match (&server.monitor, server.monitor_url()) {
+        (monitor, Some(url)) if monitor.run => format!("monitor on {}, reports go to {url}", monitor.listen),
+        (_, Some(url)) => format!("monitor: none here, reports go to {url}"),
+        (_, None) => "monitor: none".into(),
+    });
     lines.join("\n")
 }
 

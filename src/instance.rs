@@ -3,12 +3,18 @@
 use std::{
     fs,
     io::{self, IsTerminal, Read},
+    net::SocketAddr,
     path::Path,
     thread,
 };
 
 use anyhow::{Context, anyhow};
-use switchboard_fleet::config::load_instance;
+use switchboard_fleet::{
+    KeyRing,
+    config::{Config, load_instance},
+    report::{Level, LogLine, WorkerKind},
+};
+use switchboard_worker::{Reporter, Subject, Worker};
 use tokio::{
     runtime::{Builder, LocalOptions},
     signal::unix::{SignalKind, signal},
@@ -18,9 +24,12 @@ use tracing_appender::{
     non_blocking::{NonBlocking, WorkerGuard},
     rolling::{RollingFileAppender, Rotation},
 };
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::error::{Failure, Outcome};
+use crate::{
+    error::{Failure, Outcome},
+    reporting::{self, Identity},
+};
 
 /// The environment variable that says what is logged, in the syntax of `tracing`'s filters.
 const LOG_VARIABLE: &str = "SWITCHBOARD_LOG";
@@ -41,15 +50,42 @@ pub(crate) struct Args {
 /// Runs the instance until SIGTERM or Ctrl-C, then drains it.
 pub(crate) fn run(config: &Path, args: Args) -> Outcome {
     let config = load_instance(config, args.port)?;
-    let _written_until_the_end = log_to(config.log_file.as_deref())?;
+    let keys = KeyRing::read(&config.key_file)?;
+    let (worker, fault) = match reporting::start(&config, keys, identity(&config, args.port)) {
+        Ok(worker) => (worker, None),
+        Err(error) => (None, Some(error)),
+    };
+    let reporter = worker.as_ref().map(Worker::reporter);
+    let _written_until_the_end = log_to(config.log_file.as_deref(), reporter.as_ref())?;
+    if let Some(error) = fault {
+        tracing::warn!("{error:#}");
+    }
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let ended = runtime.block_on(async {
         let stop = stop(args.exit_with_parent)?;
-        switchboard_instance::run(config, args.port, stop).await.map_err(anyhow::Error::from)
+        switchboard_instance::run(config, args.port, reporter.clone(), stop)
+            .await
+            .map_err(anyhow::Error::from)
     });
     // What still blocks a thread, such as a name that is being resolved, is not waited for.
     runtime.shutdown_background();
+    if let (Err(error), Some(reporter)) = (&ended, &reporter) {
+        let message = format!("cannot start: {error:#}");
+        reporter.log(LogLine { level: Level::Error, message, data: serde_json::Map::new() });
+    }
+    // Last, so that the end is told when it is one.
+    drop(worker);
     Ok(ended?)
+}
+
+fn identity(config: &Config, port: u16) -> Identity {
+    Identity {
+        name: port.to_string(),
+        kind: WorkerKind::Instance,
+        subject: Subject::Own,
+        address: SocketAddr::new(config.listen.address, port).to_string(),
+        spool: config.instance_dir(port).join("spool"),
+    }
 }
 
 /// Ends when the instance shall.
@@ -82,18 +118,20 @@ fn end_of_input() -> oneshot::Receiver<()> {
     gone
 }
 
-/// Sets up the log: a file a day beside `file`, which is a link to the newest; standard error if there is none.
-/// What the guard still holds is written when it is dropped.
-fn log_to(file: Option<&Path>) -> Result<Option<WorkerGuard>, Failure> {
+/// Sets up the log: what the filter lets through goes to a file a day beside `file`, which is a link to the newest; standard error if there is none.
+/// What the guard still holds is written when it is dropped. The monitor hears of it through `reporter`, whatever the filter says.
+fn log_to(file: Option<&Path>, reporter: Option<&Reporter>) -> Result<Option<WorkerGuard>, Failure> {
     let filter = EnvFilter::builder()
         .with_env_var(LOG_VARIABLE)
         .with_default_directive(tracing_subscriber::filter::LevelFilter::INFO.into())
         .from_env()
         .map_err(|_| anyhow!("{LOG_VARIABLE}: not a filter; try `info` or `switchboard_instance=debug`"))
         .map_err(Failure::Configuration)?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter);
+    let log = tracing_subscriber::fmt::layer();
+    let registry = tracing_subscriber::registry().with(reporter.map(Reporter::layer));
     let Some(file) = file else {
-        log.with_ansi(io::stderr().is_terminal()).with_writer(io::stderr).init();
+        let log = log.with_ansi(io::stderr().is_terminal()).with_writer(io::stderr);
+        registry.with(log.with_filter(filter)).init();
         return Ok(None);
     };
     let (folder, name) = file
@@ -110,6 +148,6 @@ fn log_to(file: Option<&Path>) -> Result<Option<WorkerGuard>, Failure> {
         .build(folder)
         .with_context(cannot)?;
     let (writer, guard) = NonBlocking::new(appender);
-    log.with_ansi(false).with_writer(writer).init();
+    registry.with(log.with_ansi(false).with_writer(writer).with_filter(filter)).init();
     Ok(Some(guard))
 }

@@ -9,6 +9,7 @@ mod instance;
 mod key;
 mod range;
 mod reload;
+mod reporting;
 mod up;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -28,7 +29,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Bring up this server: instances and front.
+    /// Bring up this server: instances, front and monitor.
     Up(up::Args),
     /// Run one instance in the foreground.
     Instance(instance::Args),

@@ -25,9 +25,9 @@ pub(crate) fn run(config: &Path) -> Outcome {
     let path = socket(&config.state_dir);
     let nobody = || format!("{}: no `switchboard up` runs here; start it", path.display());
     let mut stream = UnixStream::connect(&path).with_context(nobody)?;
-    // Instances are restarted one after another.
+    // Instances are restarted one after another, then the monitor.
     let each = config.timeouts.drain.get() + START_MAX;
-    let count = u32::try_from(config.instances.len()).unwrap_or(u32::MAX).saturating_add(1);
+    let count = u32::try_from(config.instances.len()).unwrap_or(u32::MAX).saturating_add(2);
     stream.set_read_timeout(Some(each.saturating_mul(count)))?;
     writeln!(stream, "{RELOAD}")?;
     for line in BufReader::new(stream).lines() {

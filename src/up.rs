@@ -1,8 +1,9 @@
 //! `switchboard up`: brings up this server as configured, keeps it up, and takes it down in peace.
 //!
 //! One event loop here; the rest in the order in which it is met: `lock` (one `up` per state folder), `server`
-//! (instances and nginx), `child` (one process and its restarts), `backoff`, `plan` (what a new configuration
-//! changes), `control` (requests of `switchboard reload`), `demo`, `advice` (what to try next).
+//! (instances and nginx), `monitor`, `child` (one process and its restarts), `backoff`, `plan` (what a new configuration
+//! changes), `control` (requests of `switchboard reload`), `demo`, `advice` (what to try next), `voice` (what is said, and
+//! reported).
 
 mod advice;
 mod backoff;
@@ -10,8 +11,10 @@ mod child;
 pub(crate) mod control;
 mod demo;
 mod lock;
+mod monitor;
 mod plan;
 mod server;
+mod voice;
 
 use std::{
     fs::File,
@@ -27,6 +30,7 @@ use crate::error::{Failure, Outcome};
 use control::Control;
 use demo::Demo;
 use server::Server;
+use voice::Voice;
 
 /// Arguments of `switchboard up`.
 #[derive(Debug, clap::Args)]
@@ -43,6 +47,8 @@ struct Program {
     path: PathBuf,
     /// The configuration it was given.
     config: PathBuf,
+    /// Says what happens.
+    voice: Voice,
 }
 
 /// Runs until SIGTERM or Ctrl-C.
@@ -56,7 +62,7 @@ pub(crate) fn run(config: &Path, args: Args) -> Outcome {
         crate::key::run(config)?;
     }
     look_at_files(&whole)?;
-    let program = Program { path: std::env::current_exe()?, config: config.into() };
+    let program = Program { path: std::env::current_exe()?, config: config.into(), voice: Voice::default() };
     // One thread: children are told to end with the thread that started them.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(supervise(program, whole, args.demo));
@@ -79,10 +85,11 @@ async fn supervise(program: Program, whole: Whole, with_demo: bool) -> Outcome {
     };
     let mut demo = None;
     if let Ok(true) = started {
-        say(&advice::text(&program, server.config()));
-        demo = with_demo.then(|| Demo::start(&program, server.config()));
-        watch(&mut server, &mut signals, &mut control).await;
-        say("stopping: running transactions are finished first; Ctrl-C again to stop at once");
+        let page = server.page();
+        say(&advice::text(&program, server.config(), page.as_deref()));
+        demo = with_demo.then(|| Demo::start(&program, server.config(), page));
+        watch(&program.voice, &mut server, &mut signals, &mut control).await;
+        program.voice.info("stopping: running transactions are finished first; Ctrl-C again to stop at once");
     }
     tokio::select! {
         () = take_down(demo, &mut server) => {}
@@ -102,7 +109,7 @@ async fn take_down(demo: Option<Demo>, server: &mut Server) {
 }
 
 /// Reloads when asked, until it is time to stop.
-async fn watch(server: &mut Server, signals: &mut Signals, control: &mut Control) {
+async fn watch(voice: &Voice, server: &mut Server, signals: &mut Signals, control: &mut Control) {
     loop {
         let request = tokio::select! {
             wanted = signals.next() => match wanted {
@@ -116,8 +123,10 @@ async fn watch(server: &mut Server, signals: &mut Signals, control: &mut Control
             () = signals.stop() => return,
         };
         match &done {
-            Ok(lines) => lines.iter().for_each(|line| say(line)),
-            Err(error) => say(&format!("reload failed, what ran before runs on: {error:#}")),
+            Ok(lines) => lines.iter().for_each(|line| voice.info(line)),
+            Err(error) => {
+                voice.warning(&format!("reload failed, what ran before runs on: {error:#}"));
+            }
         }
         if let Some(request) = request {
             request.answer(done).await;

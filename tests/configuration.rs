@@ -46,6 +46,21 @@ fn every_fault_is_said_at_once_with_file_line_and_key() {
 }
 
 #[test]
+fn the_monitors_settings_are_checked_and_no_password_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fleet.toml");
+    let text = "[monitor]\nurl = \"http://u:secret@h\"\npage = \"secret\"\nworkers = [\"\"]\ncharts = { XL = [\"1h\"] }\nkeep_days = -1\n\
+                [alert]\nsmtp = \"mail://u:secret@h\"\ndead_man = \"u:secret@h\"\n";
+    fs::write(&path, text).unwrap();
+    let said = fails(&run(&["check", "--config", path.to_str().unwrap()]), 2);
+    let keys = ["monitor.url", "monitor.page", "monitor.workers", "monitor.charts.XL", "monitor.keep_days"];
+    for (line, key) in (2..).zip(keys.into_iter().chain(["", "alert.smtp", "alert.dead_man"])) {
+        assert!(said.contains(&format!("fleet.toml:{line}: {key}")) || key.is_empty(), "{key}:\n{said}");
+    }
+    assert!(said.lines().count() == 7 && !said.contains("secret"), "{said}");
+}
+
+#[test]
 fn one_clear_line_for_what_the_machine_refuses() {
     let mut fleet = Fleet::new("");
     fleet.add(std::net::Ipv4Addr::LOCALHOST, 2);

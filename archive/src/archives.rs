@@ -136,23 +136,7 @@ impl Archives {
     /// # Errors
     /// `Denied` or `Io`.
     pub fn workers(&self) -> Result<Vec<String>, ArchiveError> {
-        let mut workers = Vec::new();
-        let mut folders = vec![PathBuf::new()];
-        while let Some(inner) = folders.pop() {
-            let folder = self.folder.join(&inner);
-            let failed = |error| ArchiveError::io(&folder, &error);
-            for entry in fs::read_dir(&folder).map_err(failed)? {
-                let entry = entry.map_err(failed)?;
-                let path = inner.join(entry.file_name());
-                if entry.file_type().map_err(failed)?.is_dir() {
-                    folders.push(path);
-                } else {
-                    workers.extend(file_name::to_worker(&path));
-                }
-            }
-        }
-        workers.sort();
-        Ok(workers)
+        workers_in(&self.folder)
     }
 
     /// How often the files of `workers` have changed: another number, another chart.
@@ -169,6 +153,30 @@ impl Archives {
     fn board(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// All workers that have an archive in a folder, in order. The folder may be another process's.
+///
+/// # Errors
+/// `Denied` or `Io`.
+pub fn workers_in(folder: &Path) -> Result<Vec<String>, ArchiveError> {
+    let mut workers = Vec::new();
+    let mut inner_folders = vec![PathBuf::new()];
+    while let Some(inner) = inner_folders.pop() {
+        let path = folder.join(&inner);
+        let failed = |error| ArchiveError::io(&path, &error);
+        for entry in fs::read_dir(&path).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = inner.join(entry.file_name());
+            if entry.file_type().map_err(failed)?.is_dir() {
+                inner_folders.push(name);
+            } else {
+                workers.extend(file_name::to_worker(&name));
+            }
+        }
+    }
+    workers.sort();
+    Ok(workers)
 }
 
 /// Keeps other writers away for as long as it lives.

@@ -30,7 +30,7 @@ mod store;
 mod tail;
 mod writer;
 
-pub use archives::{Archives, Problem, Written};
+pub use archives::{Archives, Problem, Written, workers_in};
 pub use chart::{
     Band, ChartKind, ChartName, ChartRequest, Charts, DrawError, Format, InvalidChartName, Mark, MarkKind,
     Period, Picture, Program, Reason, Row, Size, Source, Table, Theme, Unit, serve_drawing,

@@ -3,7 +3,11 @@
 use std::{fs, time::Duration};
 
 use anyhow::{Context, anyhow};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::{
+    sys::resource::{Resource, getrlimit, setrlimit},
+    time::clock_getcpuclockid,
+    unistd::Pid,
+};
 
 /// The unit of times in `/proc/PID/stat`, fixed in Linux's interface (`USER_HZ`) whatever the kernel itself uses.
 const TICK: Duration = Duration::from_millis(10);
@@ -13,6 +17,13 @@ pub(crate) fn of_process(pid: u32) -> anyhow::Result<Duration> {
     let path = format!("/proc/{pid}/stat");
     let stat = fs::read_to_string(&path).with_context(|| format!("{path}: the server is gone"))?;
     ticks(&stat).map(|ticks| TICK * ticks).ok_or_else(|| anyhow!("{path}: no times in `{}`", stat.trim_end()))
+}
+
+/// The same to the nanosecond: for a process that works little.
+pub(crate) fn of_process_exactly(pid: u32) -> anyhow::Result<Duration> {
+    let clock = clock_getcpuclockid(Pid::from_raw(pid.cast_signed()));
+    let now = clock.and_then(|clock| clock.now()).with_context(|| format!("process {pid} is gone"))?;
+    Ok(now.into())
 }
 
 /// CPU time of a process and its children.
@@ -36,13 +47,22 @@ fn ticks(stat: &str) -> Option<u32> {
 
 /// Resident memory of a process, in bytes.
 pub(crate) fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
-    let path = format!("/proc/{pid}/status");
-    let status = fs::read_to_string(&path).with_context(|| format!("{path}: the server is gone"))?;
-    resident(&status).ok_or_else(|| anyhow!("{path}: no VmRSS"))
+    memory_bytes(pid, "VmRSS:")
 }
 
-fn resident(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+/// Resident memory of a process that no file is behind, in bytes.
+pub(crate) fn own_bytes(pid: u32) -> anyhow::Result<u64> {
+    memory_bytes(pid, "RssAnon:")
+}
+
+fn memory_bytes(pid: u32, name: &str) -> anyhow::Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&path).with_context(|| format!("{path}: the process is gone"))?;
+    memory(&status, name).ok_or_else(|| anyhow!("{path}: no {name}"))
+}
+
+fn memory(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kib << 10)
 }
@@ -69,8 +89,10 @@ mod tests {
 
     #[test]
     fn memory_is_in_bytes() {
-        assert_eq!(resident("Name:\tx\nVmHWM:\t    9 kB\nVmRSS:\t    2048 kB\n"), Some(2 << 20));
-        assert_eq!(resident("Name:\tx\n"), None);
+        let status = "Name:\tx\nVmHWM:\t    9 kB\nVmRSS:\t    2048 kB\nRssAnon:\t    1024 kB\n";
+        assert_eq!(memory(status, "VmRSS:"), Some(2 << 20));
+        assert_eq!(memory(status, "RssAnon:"), Some(1 << 20));
+        assert_eq!(memory("Name:\tx\n", "VmRSS:"), None);
     }
 
     #[test]
@@ -79,6 +101,8 @@ mod tests {
         let before = of_process(pid).unwrap();
         while of_process(pid).unwrap() == before {}
         assert!(of_family(pid).unwrap() > before);
-        assert!(resident_bytes(pid).unwrap() > 100_000);
+        assert!(of_process_exactly(pid).unwrap() > before);
+        assert!(resident_bytes(pid).unwrap() > own_bytes(pid).unwrap());
+        assert!(own_bytes(pid).unwrap() > 100_000);
     }
 }

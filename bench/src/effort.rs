@@ -17,10 +17,20 @@ pub(crate) struct Effort {
     pub(crate) parked: usize,
     /// Customers announced for the row of the location table.
     pub(crate) located: u64,
+    /// Archives that are written in each minute.
+    pub(crate) archives: usize,
+    /// Minutes, after the one that makes them.
+    pub(crate) minutes: usize,
+    /// Charts that are drawn.
+    pub(crate) charts: usize,
+    /// How long one turn of a program that works little is measured: whole times what the library waits between two states.
+    pub(crate) idle_window: Duration,
+    /// How long the monitor is killed again and again.
+    pub(crate) killing: Duration,
 }
 
 impl Effort {
-    /// A run whose numbers are worth comparing: about two minutes.
+    /// A run whose numbers are worth comparing: about five minutes.
     pub(crate) fn full() -> Self {
         Self {
             rounds: 3,
@@ -29,10 +39,15 @@ impl Effort {
             calls: 2000,
             parked: 10_000,
             located: 100_000,
+            archives: 1000,
+            minutes: 7,
+            charts: 31,
+            idle_window: Duration::from_secs(12),
+            killing: Duration::from_secs(60),
         }
     }
 
-    /// About a second a row.
+    /// A few seconds a row.
     pub(crate) fn quick() -> Self {
         Self {
             rounds: 1,
@@ -41,6 +56,11 @@ impl Effort {
             calls: 300,
             parked: 1000,
             located: 5000,
+            archives: 50,
+            minutes: 2,
+            charts: 3,
+            idle_window: Duration::from_secs(3),
+            killing: Duration::from_secs(5),
         }
     }
 

@@ -12,6 +12,11 @@ impl Series {
         self.0.push(sample);
     }
 
+    /// How many samples there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The sample in the middle, or the mean of the two there; `None` without samples.
     pub(crate) fn median(&self) -> Option<f64> {
         let mut sorted = self.0.clone();
@@ -52,12 +57,16 @@ pub(crate) enum Unit {
     PerSecond,
     /// Bytes per second, written in GB/s.
     BytesPerSecond,
-    /// Seconds, written in ms.
+    /// Seconds, written in ms below one.
     Seconds,
     /// Bytes, written in KiB.
     KibiBytes,
     /// Bytes.
     Bytes,
+    /// A share of one core, 1 being all of it, written in percent.
+    Share,
+    /// So many.
+    Count,
 }
 
 /// A figure with its unit.
@@ -70,9 +79,12 @@ impl fmt::Display for Figure {
         match self.1 {
             Unit::PerSecond => write!(f, "{}/s", grouped(value.round() as u64)),
             Unit::BytesPerSecond => write!(f, "{:.2} GB/s", value / 1e9),
+            Unit::Seconds if value >= 1.0 => write!(f, "{value:.2} s"),
             Unit::Seconds => write!(f, "{:.3} ms", value * 1e3),
             Unit::KibiBytes => write!(f, "{:.1} KiB", value / 1024.0),
             Unit::Bytes => write!(f, "{value:.1} B"),
+            Unit::Share => write!(f, "{:.3} %", value * 100.0),
+            Unit::Count => f.write_str(&grouped(value.round() as u64)),
         }
     }
 }
@@ -104,6 +116,9 @@ mod tests {
         assert_eq!(Figure(20_007.4, Unit::PerSecond).to_string(), "20,007/s");
         assert_eq!(Figure(1.5e9, Unit::BytesPerSecond).to_string(), "1.50 GB/s");
         assert_eq!(Figure(0.000_221, Unit::Seconds).to_string(), "0.221 ms");
+        assert_eq!(Figure(5.0, Unit::Seconds).to_string(), "5.00 s");
+        assert_eq!(Figure(0.005, Unit::Share).to_string(), "0.500 %");
+        assert_eq!(Figure(1_200.0, Unit::Count).to_string(), "1,200");
         assert_eq!(Figure(13_312.0, Unit::KibiBytes).to_string(), "13.0 KiB");
     }
 

@@ -1,20 +1,34 @@
-//! The machine that numbers are from.
+//! The machine that numbers are from, and the programs on it.
 
-use std::{fs, thread};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, thread};
 
-/// One line: processor, cores, kernel, programs.
-pub(crate) fn describe(nginx: Option<&str>) -> String {
+/// Where Debian keeps servers, which is not in every user's `PATH`.
+const USUAL_FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
+
+/// Where a program is installed, if it is.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(USUAL_FOLDERS.map(PathBuf::from));
+    let runs = |file: &PathBuf| {
+        fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    };
+    folders.map(|folder| folder.join(program)).find(runs)
+}
+
+/// One line: processor, cores, kernel, programs with their versions.
+pub(crate) fn describe(nginx: Option<&str>, rrdtool: Option<&str>) -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let build = if cfg!(debug_assertions) { ", debug build" } else { "" };
     format!(
-        "{}, {cores} {}; Linux {}; Switchboard {}{build}; nginx {}",
+        "{}, {cores} {}; Linux {}; Switchboard {}{build}; nginx {}; rrdtool {}",
         processor(&info).unwrap_or(std::env::consts::ARCH),
         if cores == 1 { "core" } else { "cores" },
         kernel.trim(),
         env!("CARGO_PKG_VERSION"),
         nginx.unwrap_or("absent"),
+        rrdtool.unwrap_or("absent"),
     )
 }
 

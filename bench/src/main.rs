@@ -1,11 +1,13 @@
-//! `switchboard-bench`: what one instance does per CPU second, beside nginx in the same run, as one Markdown table.
+//! `switchboard-bench`: what one instance and one monitor do per CPU second, beside nginx and rrdtool in the same run, as one
+//! Markdown table.
 //!
 //! The modules in the order of a run:
 //!
 //! | module | what happens there |
 //! |---|---|
 //! | `effort` | how long a run lasts and how much it tries |
-//! | `serve`, `nginx` | the servers under load, each a process of its own |
+//! | `serve`, `monitor`, `nginx`, `rrdtool` | the servers under load, each a process of its own |
+//! | `talker` | a program that reports, also a process of its own |
 //! | `cpu`, `machine` | what the kernel says of them and of the machine |
 //! | `load` | callers and agents, the load |
 //! | `rows` | what is measured |
@@ -16,12 +18,15 @@ mod effort;
 mod figures;
 mod load;
 mod machine;
+mod monitor;
 mod nginx;
 mod rows;
+mod rrdtool;
 mod serve;
 mod table;
+mod talker;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
@@ -33,18 +38,21 @@ use tokio::{
 
 use crate::{
     effort::Effort,
+    nginx::Nginx,
     rows::{RowName, Scene},
     table::Table,
 };
 
 /// The whole run ends within this, done or not.
-const RUN_MAX: Duration = Duration::from_secs(240);
+const RUN_MAX: Duration = Duration::from_secs(480);
+/// The command by which this program draws for itself.
+const DRAW: &str = "draw";
 
-/// Measures one Switchboard instance per CPU second, beside nginx, on this machine.
+/// Measures one Switchboard instance and one monitor on this machine, beside nginx and rrdtool.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Cli {
-    /// About a second for each row: to see that all works, not to compare.
+    /// A few seconds for each row: to see that all works, not to compare.
     #[arg(long)]
     quick: bool,
     /// Only this row.
@@ -64,12 +72,25 @@ enum Inner {
         /// Where its key and ledgers are.
         folder: PathBuf,
     },
+    /// What this program starts as the program that reports, or does not.
+    #[command(hide = true)]
+    Talk {
+        /// Where what is not sent yet is kept.
+        folder: PathBuf,
+        /// The monitor that hears it; none: nobody does.
+        monitor: Option<SocketAddr>,
+    },
+    /// What this program starts as the process that draws charts.
+    #[command(name = DRAW, hide = true)]
+    Draw,
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.inner {
         Some(Inner::ServeInstance { port, folder }) => serve::serve(port, &folder),
+        Some(Inner::Talk { folder, monitor }) => talker::talk(&folder, monitor),
+        Some(Inner::Draw) => switchboard_archive::serve_drawing().map_err(Into::into),
         None => bench(cli.quick, cli.only),
     };
     match done {
@@ -112,7 +133,9 @@ fn bench(quick: bool, only: Option<RowName>) -> anyhow::Result<()> {
 
 async fn measure(effort: Effort, only: Option<RowName>) -> anyhow::Result<Table> {
     let scene = Scene::set(effort).await?;
-    let mut table = Table::new(machine::describe(scene.nginx.as_ref().map(|nginx| nginx.version())));
+    let rrdtool = scene.rrdtool.as_deref().map(rrdtool::version).transpose()?;
+    let nginx = scene.nginx.as_ref().map(Nginx::version);
+    let mut table = Table::new(machine::describe(nginx, rrdtool.as_deref()));
     for row in RowName::ALL.into_iter().filter(|row| only.is_none_or(|only| only == *row)) {
         let lines = rows::measure(row, &scene).await.with_context(|| format!("row {row}"))?;
         table.lines.extend(lines);

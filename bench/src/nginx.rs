@@ -3,8 +3,7 @@
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr, TcpStream},
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -23,8 +22,6 @@ use crate::{cpu, serve::free_port};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is looked whether nginx is up.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// Where Debian keeps it, which is not in every user's `PATH`.
-const USUAL_FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
 
 /// The path that nginx answers by itself.
 pub(crate) const ANSWERED: &str = "/answered";
@@ -37,16 +34,6 @@ pub(crate) struct Nginx {
     address: SocketAddr,
     version: String,
     _folder: TempDir,
-}
-
-/// Where nginx is installed, if it is.
-pub(crate) fn find() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(USUAL_FOLDERS.map(PathBuf::from));
-    let runs = |file: &PathBuf| {
-        fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-    };
-    folders.map(|folder| folder.join("nginx")).find(runs)
 }
 
 impl Nginx {

@@ -15,7 +15,7 @@ use switchboard_range::{IdRange, Ledger};
 use tempfile::TempDir;
 use tokio::{runtime::Builder, sync::oneshot, time::sleep};
 
-use crate::{cpu, load::Wire};
+use crate::{cpu, load};
 
 /// The fleet's whole range; far above the IDs that the callers make up.
 const MASTER_RANGE: (u64, u64) = (1_000_000_000, 2_000_000_000);
@@ -59,7 +59,7 @@ pub(crate) fn serve(port: u16, folder: &Path) -> anyhow::Result<()> {
         drop(held);
     });
     let stop = async move { drop(gone.await) };
-    Ok(runtime.block_on(switchboard_instance::run(config(port, folder), port, stop))?)
+    Ok(runtime.block_on(switchboard_instance::run(config(port, folder), port, None, stop))?)
 }
 
 impl Instance {
@@ -120,11 +120,7 @@ impl Instance {
 
     /// What it shows of itself.
     pub(crate) async fn status(&self) -> anyhow::Result<Snapshot> {
-        let mut wire = Wire::open(self.address()).await?;
-        wire.send(b"GET /status HTTP/1.1\r\nHost: bench\r\n\r\n", &[]).await?;
-        let answer = wire.answer().await?;
-        let mut body = Vec::new();
-        wire.body(answer.length, &mut body).await?;
+        let body = load::get(self.address(), "/status").await?;
         serde_json::from_slice(&body).context("/status is not what it should be")
     }
 

@@ -22,12 +22,12 @@ pub(crate) struct Line {
     ours: String,
     span: String,
     goal: String,
-    nginx: String,
+    other: String,
     ratio: String,
 }
 
 impl Line {
-    /// What one instance did, the turns' median, or nothing if there was no turn.
+    /// What Switchboard did, the turns' median, or nothing if there was no turn.
     pub(crate) fn new(what: impl Into<String>, ours: &Series, unit: Unit) -> Self {
         let text = |value| Figure(value, unit).to_string();
         let span = ours.span().filter(|(least, most)| least < most);
@@ -39,17 +39,22 @@ impl Line {
         }
     }
 
+    /// The same of something that needs more words than a figure.
+    pub(crate) fn told(what: impl Into<String>, ours: String) -> Self {
+        Self { what: what.into(), ours, ..Self::default() }
+    }
+
     /// What is to be reached.
     pub(crate) fn goal(mut self, goal: f64, unit: Unit) -> Self {
         self.goal = Figure(goal, unit).to_string();
         self
     }
 
-    /// What nginx did in the same run, and how the instance stands to it: the median of the turns' ratios, which what
-    /// else happens on the machine disturbs less than either figure.
-    pub(crate) fn beside(mut self, ours: &Series, nginx: &Series, unit: Unit) -> Self {
-        if let (Some(nginx), Some(ratio)) = (nginx.median(), ours.ratios(nginx).median()) {
-            self.nginx = Figure(nginx, unit).to_string();
+    /// What nginx or rrdtool did in the same run, and how Switchboard stands to it: the median of the turns' ratios, which
+    /// what else happens on the machine disturbs less than either figure.
+    pub(crate) fn beside(mut self, ours: &Series, other: &Series, unit: Unit) -> Self {
+        if let (Some(figure), Some(ratio)) = (other.median(), ours.ratios(other).median()) {
+            self.other = Figure(figure, unit).to_string();
             self.ratio = format!("{ratio:.2}");
         }
         self
@@ -66,11 +71,11 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}\n", self.machine)?;
-        writeln!(f, "| measured | Switchboard | least to most | goal | nginx | ratio |")?;
+        writeln!(f, "| measured | Switchboard | least to most | goal | to compare | ratio |")?;
         write!(f, "|---|---|---|---|---|---|")?;
         for line in &self.lines {
             write!(f, "\n| {} ", line.what)?;
-            for text in [&line.ours, &line.span, &line.goal, &line.nginx, &line.ratio] {
+            for text in [&line.ours, &line.span, &line.goal, &line.other, &line.ratio] {
                 write!(f, "| {} ", if text.is_empty() { NOTHING } else { text })?;
             }
             write!(f, "|")?;

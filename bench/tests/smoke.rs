@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
-use std::process::{Command, Output};
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
 
 fn bench(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_switchboard-bench")).args(arguments).output().unwrap()
@@ -38,6 +41,45 @@ fn registrations_latency_and_memory_are_measured() {
         let lines = lines(&bench(&["--quick", "--only", row]));
         assert_eq!(lines.len(), count, "{row}");
         assert!(lines.iter().all(|line| number(&line[1]) > 0.0), "{lines:?}");
+    }
+}
+
+#[test]
+fn archives_and_charts_are_measured_beside_rrdtool() {
+    for row in ["samples", "charts"] {
+        let lines = lines(&bench(&["--quick", "--only", row]));
+        assert_eq!(lines.len(), 1, "{row}");
+        assert!(lines.iter().all(|line| number(&line[1]) > 0.0 && number(&line[4]) > 0.0), "{lines:?}");
+    }
+}
+
+#[test]
+fn the_worker_library_is_measured() {
+    let lines = lines(&bench(&["--quick", "--only", "worker"]));
+    assert_eq!(lines.len(), 2);
+    assert!(number(&lines[1][1]) > 0.0, "{lines:?}");
+}
+
+/// The monitor is another crate's program, which the tests of the whole workspace build too.
+#[test]
+fn the_monitor_is_measured_or_said_to_be_missing() {
+    let is_there =
+        Path::new(env!("CARGO_BIN_EXE_switchboard-bench")).with_file_name("switchboard-monitor").exists();
+    for (row, count) in [("reports", 2), ("lost", 1)] {
+        let output = bench(&["--quick", "--only", row]);
+        if !is_there {
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(said.contains("switchboard-monitor is missing: build it with"), "{said}");
+            continue;
+        }
+        let lines = lines(&output);
+        assert_eq!(lines.len(), count, "{row}");
+        match row {
+            "lost" => {
+                assert!(lines[0][1].starts_with("0 of ") && number(&lines[0][1][5..]) > 0.0, "{lines:?}")
+            }
+            _ => assert!(lines.iter().all(|line| number(&line[1]) > 0.0), "{lines:?}"),
+        }
     }
 }
 

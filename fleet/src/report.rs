@@ -148,13 +148,12 @@ pub enum Level {
     Error,
 }
 
-/// What the monitor answers: it has, durably, every report of this life up to a number, except those that it names.
+/// What the monitor answers: it has, durably, every report of the batch and of this life up to a number, except those that it names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Taken {
     /// The greatest number that it has.
     pub upto: u64,
-    /// Numbers below that it has not, as first and last; at most [`Taken::MISSING_MAX`] of them. If there are more gaps, `upto` is
-    /// the number before the first that is not named.
+    /// Numbers below that it has not, as first and last: the newest gaps, at most [`Taken::MISSING_MAX`] of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<(u64, u64)>,
 }

@@ -81,7 +81,7 @@ async fn parked(hub: &Rc<Hub>, id: CustomerId) -> Answer {
         // It was sent here by a sibling that ends, or this instance has just been started again.
         hub.settle(id);
     }
-    hub.period.polled(id);
+    hub.periods.polled(id);
     let deadline = Deadline::now() + hub.config.timeouts.agent.get();
     loop {
         let (poll, handed) = oneshot::channel();

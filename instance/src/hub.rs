@@ -22,9 +22,9 @@ use crate::{
     outbox::Outbox,
     outgoing::Outgoing,
     peers::{Peer, Peers},
+    period::Periods,
     refusal::Refusal,
     registrations::Registrations,
-    statistics::Period,
     transact::Reply,
     transactions::{RequestId, Transactions},
     watch::Watches,
@@ -55,7 +55,7 @@ pub(crate) struct Hub {
     /// Questions of apps that are being worked on, until the answer begins.
     pub(crate) questions: Cell<usize>,
     pub(crate) counters: Counters,
-    pub(crate) period: Period,
+    pub(crate) periods: Periods,
     pub(crate) watches: Rc<Watches>,
     pub(crate) state: Cell<State>,
     /// Set when the time of a draining instance is up: nobody waits any more.
@@ -92,7 +92,7 @@ impl Hub {
             lookups: Semaphore::new(LOOKUPS_MAX),
             questions: Cell::new(0),
             counters: Counters::default(),
-            period: Period::default(),
+            periods: Periods::default(),
             watches: Watches::new(),
             state: Cell::new(State::Starting),
             ending: Cell::new(false),

@@ -12,7 +12,7 @@
 //! | `transact`, `reply`, [`transactions`], `relay`, `spool`, `body` | request and reply cross, piece by piece |
 //! | `between`, [`peers`], `greeter`, `lookup`, [`verdict`], [`directory`], `outbox`, `outgoing` | the rest of the fleet |
 //! | `ids`, `refill`, `grants`, `vault`, `marks`, `handover` | customer IDs: given, asked for, granted; the ledgers, and what is known of them; the master moves |
-//! | `status`, `statistics`, `counters`, `seldom` | what the instance shows of itself |
+//! | `status`, `statistics`, `minute`, `period`, `counters`, `seldom` | what the instance shows of itself |
 //!
 //! [`framing`], [`exchange`], [`transactions`], [`verdict`], [`directory`] and [`peers`] are pure: no socket, task or clock.
 
@@ -37,9 +37,11 @@ mod ids;
 mod lookup;
 mod marks;
 mod meeting;
+mod minute;
 mod outbox;
 mod outgoing;
 pub mod peers;
+mod period;
 mod refill;
 mod refusal;
 mod registrations;

@@ -114,7 +114,7 @@ impl Ending {
     async fn await_app(&mut self) -> Result<(), Refusal> {
         let began = (&mut self.app_took).await.map_err(|_| no_app())?;
         count(&self.hub.counters.completed);
-        self.hub.period.finished(true, began.elapsed());
+        self.hub.periods.finished(true, began.elapsed());
         Ok(())
     }
 }
@@ -124,7 +124,7 @@ impl Drop for Ending {
         let Ok(began) = self.app_took.try_recv() else { return };
         let counters = &self.hub.counters;
         count(if self.completed { &counters.completed } else { &counters.failed });
-        self.hub.period.finished(self.completed, began.elapsed());
+        self.hub.periods.finished(self.completed, began.elapsed());
     }
 }
 

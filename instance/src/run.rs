@@ -10,6 +10,7 @@ use std::{
 
 use switchboard_fleet::{KeyFileError, KeyRing, config::Config, snapshot::State};
 use switchboard_range::{Kind, Ledger, LedgerError, PgStore, StoreError};
+use switchboard_worker::Reporter;
 use tokio::{
     net::TcpListener,
     task::{AbortHandle, spawn_local},
@@ -21,7 +22,7 @@ use crate::{
     greeter,
     hub::Hub,
     ids::Ids,
-    marks,
+    marks, minute,
     outgoing::Outgoing,
     refill, server, statistics, tls,
     vault::Vault,
@@ -85,12 +86,18 @@ pub enum StartError {
 
 /// Runs the instance of `port` until `stop` ends, then drains it.
 ///
-/// Prints `listening on ADDR` to standard output when it serves. Must be awaited on a `LocalRuntime` of tokio or within
+/// Prints `listening on ADDR` to standard output when it serves. With a `reporter` the monitor gets a sample every minute; starting
+/// and stopping it is the caller's. Must be awaited on a `LocalRuntime` of tokio or within
 /// a `LocalSet`: an instance has one thread.
 ///
 /// # Errors
 /// [`StartError`]; nothing has been served then.
-pub async fn run(config: Config, port: u16, stop: impl Future<Output = ()>) -> Result<(), StartError> {
+pub async fn run(
+    config: Config,
+    port: u16,
+    reporter: Option<Reporter>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), StartError> {
     let keys = KeyRing::read(&config.key_file)?;
     let https = config.listen.https.as_ref();
     let tls = https.map(|https| tls::server_config(https).map(|config| (https.port, config))).transpose();
@@ -111,7 +118,12 @@ pub async fn run(config: Config, port: u16, stop: impl Future<Output = ()>) -> R
     let address = listener.local_addr()?;
     let mut tasks = Tasks(vec![spawn_local(sweep_forever(hub.clone())).abort_handle()]);
     if let Some(path) = hub.config.stats_file.clone() {
+        hub.periods.line.begin();
         tasks.0.push(spawn_local(statistics::write_forever(hub.clone(), path)).abort_handle());
+    }
+    if let Some(reporter) = reporter {
+        hub.periods.minute.begin();
+        tasks.0.push(spawn_local(minute::tell_forever(hub.clone(), reporter)).abort_handle());
     }
     if let Some((listener, tls)) = tls {
         let https_address = listener.local_addr()?;

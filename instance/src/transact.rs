@@ -136,7 +136,7 @@ impl Running {
     fn begin(hub: &Rc<Hub>, id: CustomerId, by_front: bool) -> Self {
         hub.exchange.borrow_mut().started(id);
         count(&hub.counters.started);
-        hub.period.began(id);
+        hub.periods.began(id);
         let request = hub.fresh_request_id();
         Self {
             hub: hub.clone(),
@@ -225,13 +225,13 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.hub.transactions.borrow_mut().end(self.request);
         self.hub.exchange.borrow_mut().ended(self.id, Instant::now());
-        self.hub.period.ended();
+        self.hub.periods.ended();
         let counters = &self.hub.counters;
         if self.forgotten.get() {
             counters.started.set(counters.started.get() - 1);
         } else if !self.replied.get() {
             count(&counters.failed);
-            self.hub.period.finished(false, self.began.elapsed());
+            self.hub.periods.finished(false, self.began.elapsed());
         }
     }
 }

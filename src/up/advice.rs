@@ -7,7 +7,8 @@ use switchboard_fleet::config::Config;
 use super::Program;
 
 /// Where everything listens, and commands that work as they stand.
-pub(super) fn text(program: &Program, config: &Config) -> String {
+/// `page` is the monitor's, if one runs.
+pub(super) fn text(program: &Program, config: &Config, page: Option<&str>) -> String {
     let mut text = String::from("up:\n");
     let scheme = if config.front.tls.is_some() { "https" } else { "http" };
     for address in &config.front.listen {
@@ -21,6 +22,9 @@ pub(super) fn text(program: &Program, config: &Config) -> String {
             std::net::SocketAddr::new(config.listen.address, *port)
         );
     }
+    if let Some(page) = page {
+        let _ = writeln!(text, "  monitor   {page}");
+    }
     let (this, url) = (command(), config.server.url(""));
     let path = shell_word(&program.config.display().to_string());
     let _ = write!(
@@ -33,6 +37,9 @@ pub(super) fn text(program: &Program, config: &Config) -> String {
   {this} reload --config {path}                        (after a change of the configuration)
 Ctrl-C stops everything in peace."
     );
+    if let Some(page) = page {
+        let _ = write!(text, "\nsee       {page}");
+    }
     text
 }
 

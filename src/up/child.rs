@@ -5,6 +5,10 @@
 use std::{
     io,
     process::{ExitStatus, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,7 +24,7 @@ use tokio::{
     time::{Instant, interval, sleep, timeout},
 };
 
-use super::{backoff::Backoff, say};
+use super::{backoff::Backoff, voice::Voice};
 
 /// How an instance says that it serves.
 const READY_LINE: &str = "listening on ";
@@ -51,6 +55,10 @@ pub(super) struct Spec {
     pub(super) stop_signal: Signal,
     /// How long it may take to end after that.
     pub(super) grace: Duration,
+    /// Says what becomes of it.
+    pub(super) voice: Voice,
+    /// Holds its process while it runs, else 0.
+    pub(super) pid: Arc<AtomicU32>,
 }
 
 /// What a process is about.
@@ -99,6 +107,11 @@ impl Child {
         }
     }
 
+    /// Whether it serves, or is on its way back to it.
+    pub(super) fn is_up(&self) -> bool {
+        *self.state.borrow() == State::Up
+    }
+
     /// Whether it failed for good.
     pub(super) fn has_failed(&self) -> bool {
         matches!(*self.state.borrow(), State::Failed(..))
@@ -137,13 +150,20 @@ async fn keep(spec: Spec, mut orders: watch::Receiver<Order>, tell: watch::Sende
         let served = *tell.borrow() != State::Starting;
         if !served || status == Some(WRONG_CONFIGURATION) {
             if served {
-                say(&format!("{}: {why}; correct its configuration, then `switchboard reload`", spec.name));
+                spec.voice.warning(&format!(
+                    "{}: {why}; correct its configuration, then `switchboard reload`",
+                    spec.name
+                ));
             }
             tell.send_replace(State::Failed(why, status));
             return;
         }
         let pause = backoff.after(began.elapsed());
-        say(&format!("{}: {why}; it is started again in {:.1} s", spec.name, pause.as_secs_f64()));
+        spec.voice.warning(&format!(
+            "{}: {why}; it is started again in {:.1} s",
+            spec.name,
+            pause.as_secs_f64()
+        ));
         tokio::select! {
             () = sleep(pause) => {}
             _ = orders.changed() => {
@@ -167,15 +187,19 @@ async fn live(spec: &Spec, orders: &mut watch::Receiver<Order>, tell: &watch::Se
         Ok(process) => process,
         Err(error) => return End::Died(format!("cannot be started: {error}"), None),
     };
-    let _group = Group(process.id());
+    let _group = Group::of(&process, &spec.pid);
     // Waiting would close it, and its end is how an instance notices ours.
     let _stdin = process.stdin.take();
     let mut lines = process.stdout.take().map(|stdout| BufReader::new(stdout).lines());
     let mut ask = interval(ASK_EVERY);
-    let mut serving = matches!(spec.ready, Ready::AtOnce);
+    let (mut serving, mut was_serving) = (matches!(spec.ready, Ready::AtOnce), false);
     loop {
-        if serving {
-            tell.send_if_modified(|state| std::mem::replace(state, State::Up) != State::Up);
+        if serving && !was_serving {
+            was_serving = true;
+            let is_first = tell.send_if_modified(|state| std::mem::replace(state, State::Up) != State::Up);
+            if !is_first {
+                spec.voice.success(&format!("{}: it serves again", spec.name));
+            }
         }
         tokio::select! {
             status = process.wait() => return died(status),
@@ -217,18 +241,32 @@ async fn end(spec: &Spec, process: &mut Process, orders: &mut watch::Receiver<Or
     }
     tokio::select! {
         _ = process.wait() => {}
-        () = sleep(spec.grace) => say(&format!("{}: not ended after {} s, killed", spec.name, spec.grace.as_secs())),
+        () = sleep(spec.grace) => {
+            spec.voice.warning(&format!("{}: not ended after {} s, killed", spec.name, spec.grace.as_secs()));
+        }
         _ = orders.changed() => {}
     }
 }
 
 /// The process group of a child: whatever is left of it when its life is over is killed, such as the workers of
 /// an nginx master that died.
-struct Group(Option<u32>);
+struct Group<'a> {
+    leader: Option<u32>,
+    told: &'a AtomicU32,
+}
 
-impl Drop for Group {
+impl<'a> Group<'a> {
+    fn of(process: &Process, told: &'a AtomicU32) -> Self {
+        let leader = process.id();
+        told.store(leader.unwrap_or(0), Ordering::Relaxed);
+        Self { leader, told }
+    }
+}
+
+impl Drop for Group<'_> {
     fn drop(&mut self) {
-        if let Some(pid) = self.0 {
+        self.told.store(0, Ordering::Relaxed);
+        if let Some(pid) = self.leader {
             let _ = killpg(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
         }
     }
@@ -252,6 +290,8 @@ mod tests {
             ready,
             stop_signal: Signal::SIGTERM,
             grace: PATIENCE,
+            voice: Voice::default(),
+            pid: Arc::default(),
         })
     }
 

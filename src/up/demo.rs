@@ -19,6 +19,7 @@ use super::{
     Program, advice,
     child::{Child, Ready, Spec},
     say,
+    voice::Voice,
 };
 
 /// How often the app asks.
@@ -40,11 +41,11 @@ pub(super) struct Demo {
 }
 
 impl Demo {
-    /// Starts both.
-    pub(super) fn start(program: &Program, config: &Config) -> Self {
+    /// Starts both. `page` shows what they do.
+    pub(super) fn start(program: &Program, config: &Config, page: Option<String>) -> Self {
         let (url, state) = (config.server.url(""), config.state_dir.join("demo-agent.json"));
         let agent = Child::keep(agent(program, &url, &state));
-        let app = tokio::spawn(ask_forever(program.clone(), url, state));
+        let app = tokio::spawn(ask_forever(program.clone(), url, state, page));
         Self { agent, app }
     }
 
@@ -77,10 +78,13 @@ fn agent(program: &Program, url: &str, state: &Path) -> Spec {
         ready: Ready::AtOnce,
         stop_signal: Signal::SIGTERM,
         grace: GRACE,
+        // The front's log is not about the demo.
+        voice: Voice::default(),
+        pid: Default::default(),
     }
 }
 
-async fn ask_forever(program: Program, url: String, state: PathBuf) {
+async fn ask_forever(program: Program, url: String, state: PathBuf, page: Option<String>) {
     let id = loop {
         if let Some(id) = read_id(&state) {
             break id;
@@ -91,6 +95,9 @@ async fn ask_forever(program: Program, url: String, state: PathBuf) {
         "demo: the agent's ID is {id}; ask it yourself: {} call --server {url} --id {id} --data hello",
         advice::command()
     ));
+    if let Some(page) = page {
+        say(&format!("demo: after two minutes, see what it does: {page}"));
+    }
     let mut tick = interval(ASK_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = Instant::now();

@@ -1,10 +1,13 @@
 //! What a new configuration changes: the rules, without processes.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use switchboard_fleet::config::{Alert, Config, Front, Monitor};
 
-/// Everything that an instance reads, as a text that changes when any of it does.
+/// Everything that a program reads, as a text that changes when any of it does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Settings(String);
 
@@ -12,11 +15,36 @@ impl Settings {
     /// The settings of one instance. `files` stands for the content of the files that it reads.
     pub(super) fn of(config: &Config, files: &str) -> Self {
         let mut own = config.clone();
-        // Siblings find each other; the front, the monitor and the alerts are not an instance's business.
+        // Siblings find each other; the front, the alerts, and the monitor but for its address are not an instance's business.
         own.instances = Vec::new();
         (own.front, own.monitor, own.alert) = (Front::default(), Monitor::default(), Alert::default());
-        Self(format!("{own:?}\n{files}"))
+        let store = config.range.store.as_ref().map(|store| hash(store.expose()));
+        Self(format!("{own:?}\n{store:?} {:?} {files}", config.monitor_url()))
     }
+
+    /// The settings of the monitor, the same way.
+    pub(super) fn of_monitor(config: &Config, files: &str) -> Self {
+        let own = Config {
+            server: config.server.clone(),
+            instances: config.instances.clone(),
+            servers: config.servers.clone(),
+            key_file: config.key_file.clone(),
+            state_dir: config.state_dir.clone(),
+            monitor: config.monitor.clone(),
+            alert: config.alert.clone(),
+            ..Config::default()
+        };
+        let secrets = [Some(&config.alert.smtp), config.alert.dead_man.as_ref()];
+        let secrets = secrets.map(|secret| secret.map(|secret| hash(secret.expose())));
+        Self(format!("{own:?}\n{secrets:?} {files}"))
+    }
+}
+
+/// Stands for a secret, which has no place in a text.
+fn hash(secret: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    secret.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What is to be done, in this order.
@@ -72,5 +100,34 @@ mod tests {
         assert_eq!(settings(|config| config.front.listen.clear()), same);
         assert_ne!(settings(|config| config.admit.legacy_agents = true), same);
         assert_ne!(Settings::of(&Config::default(), "another key"), same);
+    }
+
+    #[test]
+    fn of_the_monitor_an_instance_needs_the_address() {
+        let same = settings(|_| {});
+        assert_eq!(settings(|config| config.monitor.keep_days = 1), same);
+        assert_eq!(settings(|config| config.alert.to.push("a@b".into())), same);
+        assert_eq!(settings(|config| config.monitor.url = Some("http://127.0.0.1:8090".into())), same);
+        assert_ne!(settings(|config| config.monitor.url = Some("http://a:1".into())), same);
+        assert_ne!(settings(|config| config.monitor.run = false), same);
+    }
+
+    #[test]
+    fn the_monitor_knows_who_is_there_and_its_own_settings() {
+        let settings = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            Settings::of_monitor(&config, "")
+        };
+        let same = settings(|_| {});
+        assert_eq!(settings(|config| config.limits.body_bytes = 1), same);
+        assert_eq!(settings(|config| config.front.listen.clear()), same);
+        assert_ne!(settings(|config| config.instances.push(9000)), same);
+        assert_ne!(settings(|config| config.monitor.keep_days = 1), same);
+        assert_ne!(settings(|config| config.alert.smtp = "smtp://a:b@c".into()), same);
+        assert_ne!(settings(|config| config.alert.dead_man = Some("http://a/b".into())), same);
+        assert_ne!(Settings::of_monitor(&Config::default(), "another key"), same);
+        let shown = format!("{:?}", settings(|config| config.alert.smtp = "smtp://a:password@c".into()));
+        assert!(!shown.contains("password"));
     }
 }

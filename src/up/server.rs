@@ -1,12 +1,11 @@
-//! The processes of one server: its instances, and nginx in front of them.
+//! The processes of one server: its instances, nginx in front of them, and the monitor beside.
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    io,
     net::{SocketAddr, TcpListener},
-    os::unix::fs::MetadataExt,
-    path::Path,
     process::Stdio,
+    sync::{Arc, atomic::AtomicU32},
     time::Duration,
 };
 
@@ -21,8 +20,9 @@ use super::{
     Program,
     child::{Child, Ready, Spec, State},
     failed, look_at_files,
+    monitor::Monitor,
     plan::{Plan, Settings, plan},
-    say,
+    voice::{FrontWorker, stamp},
 };
 use crate::error::Failure;
 
@@ -40,6 +40,9 @@ pub(super) struct Server {
     front: Front,
     instances: BTreeMap<u16, Instance>,
     nginx: Option<Child>,
+    nginx_pid: Arc<AtomicU32>,
+    monitor: Monitor,
+    front_worker: FrontWorker,
     /// What nginx is started and asked with, also after a reload.
     in_force: watch::Sender<Config>,
 }
@@ -63,7 +66,18 @@ impl Server {
             TcpListener::bind(address).map_err(|cause| StartError::Listen { address, cause })?;
         }
         let in_force = watch::Sender::new(whole.server.clone());
-        Ok(Self { program, whole, front, instances: BTreeMap::new(), nginx: None, in_force })
+        let nginx_pid = Arc::<AtomicU32>::default();
+        Ok(Self {
+            monitor: Monitor::new(program.clone()),
+            front_worker: FrontWorker::start(&whole.server, program.voice.clone(), nginx_pid.clone()),
+            program,
+            whole,
+            front,
+            instances: BTreeMap::new(),
+            nginx: None,
+            nginx_pid,
+            in_force,
+        })
     }
 
     /// The server's view of the configuration in use.
@@ -71,9 +85,17 @@ impl Server {
         &self.whole.server
     }
 
+    /// The address of the monitor's pages, if there is a monitor: this server's own, or another's.
+    pub(super) fn page(&self) -> Option<String> {
+        let config = self.config();
+        let is_there = self.monitor.is_up() || !config.monitor.run;
+        config.monitor_url().filter(|_| is_there).map(|url| url + "/")
+    }
+
     /// Starts everything; whoever calls must [`Server::stop`] what runs if this fails.
     pub(super) async fn start(&mut self) -> Result<(), Failure> {
         // All at once; then they are waited for.
+        self.monitor.start(&self.whole.server);
         for (port, config) in &self.whole.instances {
             self.instances.insert(*port, instance(&self.program, *port, config));
         }
@@ -83,11 +105,14 @@ impl Server {
         let config = self.whole.server.clone();
         let front = self.front.clone();
         blocking(move || front.apply(&config)).await?;
-        let mut nginx = Child::keep(nginx(&self.front, &self.in_force));
+        let mut nginx = Child::keep(self.nginx_spec());
         let state = nginx.settled(START_MAX).await;
         self.nginx = Some(nginx);
         match state {
-            State::Up => Ok(()),
+            State::Up => {
+                self.monitor.settled().await;
+                Ok(())
+            }
             State::Failed(why, _) => Err(failed(format!("nginx: {why}; the lines above say why"))),
             _ => Err(failed("nginx: it was stopped".into())),
         }
@@ -118,12 +143,15 @@ impl Server {
         self.whole = new;
         self.end(&stop).await;
         for port in &restart {
-            say(&format!("instance {port}: its settings changed, it is restarted"));
+            self.program.voice.info(&format!("instance {port}: its settings changed, it is restarted"));
             self.end(&[*port]).await;
             let whole = self.whole.clone();
             self.begin(&[*port], &whole).await?;
         }
-        Ok(account(&start, &stop, &restart))
+        let config = self.whole.server.clone();
+        self.front_worker.reload(&config).await;
+        let monitor = self.monitor.reload(&config).await;
+        Ok(account(&start, &stop, &restart).into_iter().chain(monitor).collect())
     }
 
     /// Starts further instances and waits until they serve; none of them is left if one does not.
@@ -157,7 +185,7 @@ impl Server {
         }
     }
 
-    /// Drains the instances while nginx still carries their answers, then ends nginx.
+    /// Drains the instances while nginx still carries their answers, then ends nginx, and then the monitor, which hears of all that.
     pub(super) async fn stop(&mut self) {
         self.instances.values().for_each(|instance| instance.child.stop());
         for instance in self.instances.values_mut() {
@@ -167,6 +195,8 @@ impl Server {
             nginx.stop();
             nginx.ended().await;
         }
+        self.front_worker.stop().await;
+        self.monitor.stop().await;
     }
 
     /// Ends everything now.
@@ -175,6 +205,27 @@ impl Server {
         children().for_each(Child::kill);
         for child in self.instances.values_mut().map(|instance| &mut instance.child).chain(&mut self.nginx) {
             child.ended().await;
+        }
+        self.monitor.kill().await;
+        self.front_worker.stop().await;
+    }
+
+    fn nginx_spec(&self) -> Spec {
+        let (starter, prober) = (self.front.clone(), self.front.clone());
+        let (start_config, probe_config) = (self.in_force.subscribe(), self.in_force.subscribe());
+        Spec {
+            name: "nginx".into(),
+            command: Box::new(move || {
+                starter.clear_the_way(&start_config.borrow()).map_err(io::Error::other)?;
+                Ok(Command::from(starter.command()))
+            }),
+            ready: Ready::Probe(Box::new(move || {
+                prober.status(&probe_config.borrow()).is_ok_and(|status| status.generation.is_some())
+            })),
+            stop_signal: Signal::SIGQUIT,
+            grace: FRONT_GRACE,
+            voice: self.program.voice.clone(),
+            pid: self.nginx_pid.clone(),
         }
     }
 }
@@ -192,7 +243,7 @@ async fn serving(port: u16, child: &mut Child) -> Result<(), Failure> {
 }
 
 fn instance(program: &Program, port: u16, config: &Config) -> Instance {
-    let program = program.clone();
+    let (program, voice) = (program.clone(), program.voice.clone());
     let command = move || {
         let mut command = Command::new(&program.path);
         command.arg("--config").arg(&program.config).args(["instance", "--port", &port.to_string()]);
@@ -206,33 +257,14 @@ fn instance(program: &Program, port: u16, config: &Config) -> Instance {
         ready: Ready::Line,
         stop_signal: Signal::SIGTERM,
         grace: config.timeouts.drain.get() + AFTER_DRAIN,
+        voice,
+        pid: Arc::default(),
     });
     Instance { child, settings: settings(config) }
 }
 
-fn nginx(front: &Front, in_force: &watch::Sender<Config>) -> Spec {
-    let (starter, prober) = (front.clone(), front.clone());
-    let (start_config, probe_config) = (in_force.subscribe(), in_force.subscribe());
-    Spec {
-        name: "nginx".into(),
-        command: Box::new(move || {
-            starter.clear_the_way(&start_config.borrow()).map_err(io::Error::other)?;
-            Ok(Command::from(starter.command()))
-        }),
-        ready: Ready::Probe(Box::new(move || {
-            prober.status(&probe_config.borrow()).is_ok_and(|status| status.generation.is_some())
-        })),
-        stop_signal: Signal::SIGQUIT,
-        grace: FRONT_GRACE,
-    }
-}
-
 /// What an instance runs with, the files that it reads included.
 fn settings(config: &Config) -> Settings {
-    let stamp = |path: &Path| {
-        fs::metadata(path)
-            .map_or_else(|_| String::new(), |m| format!("{}:{}:{}", m.ino(), m.mtime(), m.mtime_nsec()))
-    };
     let https =
         config.listen.https.iter().flat_map(|https| [https.certificate.as_path(), https.key.as_path()]);
     let files: Vec<_> = https.chain([config.key_file.as_path()]).map(stamp).collect();

@@ -33,7 +33,12 @@ pub const SWITCHBOARD: &str = env!("CARGO_BIN_EXE_switchboard");
 
 /// The command, with the environment of a user who has set nothing.
 pub fn switchboard(arguments: &[&str]) -> Command {
-    let mut command = Command::new(SWITCHBOARD);
+    program(Path::new(SWITCHBOARD), arguments)
+}
+
+/// As [`switchboard`], from another place.
+pub fn program(path: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(path);
     command.args(arguments).env_remove("SWITCHBOARD_CONFIG").stdin(Stdio::null());
     command
 }
@@ -133,6 +138,8 @@ pub struct Server {
     pub front: SocketAddr,
     pub ports: Vec<u16>,
     pub folder: PathBuf,
+    /// What it is started with.
+    pub program: PathBuf,
     up: Option<Program>,
 }
 
@@ -140,13 +147,17 @@ pub struct Server {
 pub struct Fleet {
     pub folder: TempDir,
     pub servers: Vec<Server>,
-    extra: String,
+    /// Added to every server's configuration.
+    pub extra: String,
+    /// What servers are started with.
+    pub program: PathBuf,
 }
 
 impl Fleet {
-    /// No server yet. `extra` is added to every server's configuration.
+    /// No server yet. `extra` is added to every server's configuration, which has no monitor unless that says otherwise.
     pub fn new(extra: &str) -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), servers: Vec::new(), extra: extra.to_owned() }
+        let folder = tempfile::tempdir().unwrap();
+        Self { folder, servers: Vec::new(), extra: extra.to_owned(), program: SWITCHBOARD.into() }
     }
 
     /// One server with two instances.
@@ -162,7 +173,8 @@ impl Fleet {
         fs::create_dir(&folder).unwrap();
         let front = SocketAddr::from((address, free_port(address)));
         let ports = free_ports(Ipv4Addr::LOCALHOST, instances);
-        let server = Server { address, front, ports, folder, up: None };
+        let program = self.program.clone();
+        let server = Server { address, front, ports, folder, program, up: None };
         self.servers.push(server);
         let last = self.servers.len() - 1;
         self.configure(last);
@@ -191,10 +203,11 @@ impl Fleet {
     pub fn configure(&self, number: usize) {
         let first = &self.servers[0];
         let server = &self.servers[number];
+        let monitor = if self.extra.contains("[monitor]") { "" } else { "[monitor]\nrun = false\n" };
         let others = if number == 0 { String::new() } else { format!("\"{}\"", first.front) };
         let text = format!(
             "server = \"{front}\"\ninstances = {ports:?}\nservers = [{others}]\n\
-             master = {{ server = \"{master}\", port = {port} }}\n{extra}\n[front]\nlisten = [\"{front}\"]\n",
+             master = {{ server = \"{master}\", port = {port} }}\n{extra}\n{monitor}[front]\nlisten = [\"{front}\"]\n",
             front = server.front,
             ports = server.ports,
             master = first.front,
@@ -216,7 +229,7 @@ impl Server {
 
     /// `switchboard up`, serving when this returns.
     pub fn start(&mut self) {
-        let mut up = Program::start(switchboard(&["up", "--config", &self.config()]));
+        let mut up = Program::start(program(&self.program, &["up", "--config", &self.config()]));
         up.says("Ctrl-C stops everything");
         self.up = Some(up);
     }

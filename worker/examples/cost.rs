@@ -12,7 +12,7 @@ use std::{
 };
 
 use switchboard_fleet::report::{Batch, Level, LogLine, Sample, Taken, WorkerKind};
-use switchboard_worker::{Bounds, Config, Worker};
+use switchboard_worker::{Bounds, Config, Subject, Worker};
 
 fn main() {
     let mut arguments = env::args().skip(1);
@@ -41,6 +41,7 @@ fn measure(monitor: &str, seconds: u64) {
     let worker = Worker::start(Config {
         worker: "cost".into(),
         kind: WorkerKind::Program,
+        subject: Subject::Own,
         address: String::new(),
         version: "0".into(),
         monitor: format!("http://{monitor}"),

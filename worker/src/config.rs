@@ -1,6 +1,11 @@
 //! Who reports, to whom, and within which bounds.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicU32},
+    time::Duration,
+};
 
 use http::Uri;
 use switchboard_fleet::{
@@ -15,6 +20,8 @@ pub struct Config {
     pub worker: String,
     /// What it is.
     pub kind: WorkerKind,
+    /// Whose memory, CPU time, uptime and process it tells.
+    pub subject: Subject,
     /// Where it listens; empty if it does not.
     pub address: String,
     /// Its version.
@@ -27,6 +34,17 @@ pub struct Config {
     pub spool: PathBuf,
     /// How much it may hold, and how often it speaks.
     pub bounds: Bounds,
+}
+
+/// Whose state is told.
+#[derive(Debug, Clone, Default)]
+pub enum Subject {
+    /// This process's.
+    #[default]
+    Own,
+    /// That of the process with this number and of all that come of it, together; 0 while none runs. For a program that keeps
+    /// another one running and reports in its place.
+    Group(Arc<AtomicU32>),
 }
 
 /// How much a worker holds, and how often it speaks.
@@ -121,6 +139,7 @@ mod tests {
         Config {
             worker: worker.into(),
             kind: WorkerKind::Program,
+            subject: Subject::Own,
             address: String::new(),
             version: String::new(),
             monitor: monitor.into(),

@@ -3,11 +3,12 @@
 //! ```no_run
 //! # fn main() -> std::io::Result<()> {
 //! use switchboard_fleet::report::WorkerKind;
-//! use switchboard_worker::{Bounds, Config, Worker};
+//! use switchboard_worker::{Bounds, Config, Subject, Worker};
 //!
 //! let worker = Worker::start(Config {
 //!     worker: "eu.example.net/8081".into(),
 //!     kind: WorkerKind::Instance,
+//!     subject: Subject::Own,
 //!     address: "127.0.0.1:8081".into(),
 //!     version: env!("CARGO_PKG_VERSION").into(),
 //!     monitor: "http://127.0.0.1:8090".into(),
@@ -45,6 +46,7 @@ mod client;
 mod config;
 mod file_name;
 mod folder;
+mod group;
 mod layer;
 mod line;
 mod pace;
@@ -57,7 +59,7 @@ mod spool;
 mod vitals;
 mod worker;
 
-pub use config::{Bounds, Config};
+pub use config::{Bounds, Config, Subject};
 pub use layer::ReportLayer;
 pub use reporter::Reporter;
 pub use worker::Worker;

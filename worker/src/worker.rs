@@ -57,7 +57,7 @@ impl Worker {
         shared.tell(now_ms(), Told::Started, Place::Any);
         panics::report_to(&shared);
         let stop_within = bounds.stop_within;
-        let vitals = Vitals::new(config.address, config.version);
+        let vitals = Vitals::new(config.address, config.version, config.subject);
         let runtime = runtime()?;
         let (end, ended) = mpsc::channel();
         let thread =

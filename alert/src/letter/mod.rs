@@ -10,4 +10,5 @@ mod text;
 mod words;
 
 pub use compose::{Letter, LetterError, Writer};
-pub(crate) use words::line;
+pub use story::{Story, Tone};
+pub use words::{count, date, lasting, line, moment};

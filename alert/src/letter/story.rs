@@ -1,4 +1,4 @@
-//! What a letter says, before it is text or HTML.
+//! What a letter says, before it is text or HTML. Pages say it in the same words.
 
 use switchboard_fleet::report::WorkerKind;
 
@@ -13,28 +13,36 @@ const NAME_MAX: usize = 100;
 const DETAIL_MAX: usize = 300;
 
 /// A letter's content, each text one line without control characters.
-pub(super) struct Story {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Story {
     /// The word in brackets.
-    pub(super) label: &'static str,
-    pub(super) tone: Tone,
+    pub label: &'static str,
+    /// How the label looks.
+    pub tone: Tone,
     /// The subject without the label.
-    pub(super) title: String,
-    pub(super) sentences: Vec<String>,
+    pub title: String,
+    /// What has changed.
+    pub sentences: Vec<String>,
     /// Workers: name, how it is.
-    pub(super) rows: Vec<(String, String)>,
-    pub(super) notes: Vec<String>,
+    pub rows: Vec<(String, String)>,
+    /// What else there is to know.
+    pub notes: Vec<String>,
 }
 
 /// How the label looks.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tone {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// Something is broken.
     Bad,
+    /// Something needs a look.
     Warning,
+    /// Something is over.
     Good,
 }
 
 impl Story {
-    pub(super) fn of(event: &Event) -> Self {
+    /// The words for `event`.
+    pub fn of(event: &Event) -> Self {
         let (label, tone) = label(event);
         let place = place(event);
         let title = match &event.change {

@@ -1,7 +1,7 @@
 //! Times and counts in words, and text that is safe in one line.
 
 /// `14 min`, `2 h 5 min`, `3 days 4 h`; below a minute in seconds.
-pub(super) fn lasting(ms: u64) -> String {
+pub fn lasting(ms: u64) -> String {
     let seconds = ms / 1000;
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     let two = |big: String, small: u64, unit: &str| {
@@ -17,14 +17,14 @@ pub(super) fn lasting(ms: u64) -> String {
 }
 
 /// `2026-11-22 19:03 UTC`.
-pub(super) fn moment(ms: u64) -> String {
+pub fn moment(ms: u64) -> String {
     let (day, minute) = (ms / 86_400_000, ms / 60_000 % 1440);
     let (year, month, day) = date(day);
     format!("{year}-{month:02}-{day:02} {:02}:{:02} UTC", minute / 60, minute % 60)
 }
 
 /// Year, month and day, both from 1, of a day counted from 1970-01-01.
-fn date(mut day: u64) -> (u64, u64, u64) {
+pub fn date(mut day: u64) -> (u64, u64, u64) {
     // Whole cycles of the calendar first: 400 years have 146,097 days.
     let mut year = 1970 + 400 * (day / 146_097);
     day %= 146_097;
@@ -46,12 +46,12 @@ fn date(mut day: u64) -> (u64, u64, u64) {
 }
 
 /// `one thing` or `N things`.
-pub(super) fn count(n: usize, one: &str, many: &str) -> String {
+pub fn count(n: usize, one: &str, many: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
 }
 
 /// One line without control characters, of at most `chars_max` characters.
-pub(crate) fn line(text: &str, chars_max: usize) -> String {
+pub fn line(text: &str, chars_max: usize) -> String {
     // Also what turns the direction of text or ends a line in some programs only.
     let hidden = |c: char| {
         c.is_control()

@@ -1,6 +1,7 @@
 //! Letters on disk: one file each, named after the letter.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, OpenOptions},
     io,
     path::{Path, PathBuf},
@@ -106,18 +107,27 @@ impl Outbox {
         if path.try_exists().map_err(on(&path))? {
             return disk::sync_folder(&path).map_err(on(&path));
         }
-        if self.names()?.len() >= Self::LETTERS_MAX {
+        if self.paths()?.len() >= Self::LETTERS_MAX {
             return Err(PostError::Full { path: self.folder.clone() });
         }
         self.save(&Entry::new(letter, now_ms))
     }
 
-    /// Letters that wait.
+    /// The names of the letters that wait.
+    ///
+    /// # Errors
+    /// `Disk`.
+    pub fn names(&self) -> Result<BTreeSet<String>, PostError> {
+        let name = |path: &PathBuf| Some(path.file_stem()?.to_str()?.to_owned());
+        Ok(self.paths()?.iter().filter_map(name).collect())
+    }
+
+    /// How many letters wait.
     ///
     /// # Errors
     /// `Disk`.
     pub fn len(&self) -> Result<usize, PostError> {
-        Ok(self.names()?.len())
+        Ok(self.paths()?.len())
     }
 
     /// Whether no letter waits.
@@ -131,7 +141,7 @@ impl Outbox {
     /// Every letter, the oldest first; what is damaged is kept aside.
     pub(super) fn all(&self) -> Result<Vec<Found>, PostError> {
         let mut found = Vec::new();
-        for path in self.names()? {
+        for path in self.paths()? {
             // A little more than a message, for the state.
             let bytes = disk::read(&path, Self::BYTES_MAX + (1 << 20));
             match bytes.as_ref().map(|bytes| Entry::from_bytes(bytes)) {
@@ -194,16 +204,16 @@ impl Outbox {
         Ok(to)
     }
 
-    fn names(&self) -> Result<Vec<PathBuf>, PostError> {
+    fn paths(&self) -> Result<Vec<PathBuf>, PostError> {
         let list = || -> io::Result<Vec<PathBuf>> {
-            let mut names = Vec::new();
+            let mut paths = Vec::new();
             for file in fs::read_dir(&self.folder)? {
                 let path = file?.path();
                 if path.extension().is_some_and(|extension| extension == SUFFIX) {
-                    names.push(path);
+                    paths.push(path);
                 }
             }
-            Ok(names)
+            Ok(paths)
         };
         list().map_err(on(&self.folder))
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use switchboard_fleet::report::WorkerKind;
 
-use super::{DOWN_AFTER_MS, Facts, Kind, MINUTE_MS, Member, PANIC_LASTS_MS, Reach, Rules, View};
+use super::{Facts, Kind, MINUTE_MS, Member, PANIC_LASTS_MS, Reach, Rules, View};
 
 /// An overloaded instance is so until it is below this part of the limit: at the limit itself it would come and go.
 const OVERLOAD_ENDS: f64 = 0.9;
@@ -19,7 +19,7 @@ pub(super) type Key = (Kind, String);
 pub(super) struct Condition {
     /// The workers concerned.
     pub(super) members: BTreeMap<String, Member>,
-    /// Members that are not told yet, as others may follow them within a minute.
+    /// Members that are not told yet, as others may follow them before long.
     pub(super) early: BTreeSet<String>,
     /// Nothing can be said at this moment: what was so before goes on.
     pub(super) unclear: bool,
@@ -31,7 +31,7 @@ pub(super) struct Condition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
     Up,
-    /// It will be down within a minute if nothing comes.
+    /// It will be down before long if nothing comes: see [`Rules::soon_ms`].
     Fading,
     Down,
     /// The monitor has not listened for long enough.
@@ -76,7 +76,7 @@ impl Scene<'_> {
             if !self.is_down(view, server) {
                 continue;
             }
-            if fading && self.age_ms(view) < DOWN_AFTER_MS + MINUTE_MS {
+            if fading && self.age_ms(view) < self.rules.down_after_ms + self.rules.soon_ms() {
                 condition.early.insert(view.name.clone());
             }
             let last = view.heard_ms.filter(|heard| *heard <= self.now_ms + FUTURE_MS);
@@ -186,9 +186,9 @@ impl Scene<'_> {
     fn life(&self, view: &View) -> Life {
         let heard = view.heard_ms.filter(|heard| *heard <= self.now_ms.saturating_add(FUTURE_MS));
         match (self.age_ms(view), heard.is_some_and(|heard| heard >= self.since_ms)) {
-            (DOWN_AFTER_MS.., _) => Life::Down,
+            (age, _) if age >= self.rules.down_after_ms => Life::Down,
             (_, false) => Life::Unknown,
-            (age, true) if age + MINUTE_MS >= DOWN_AFTER_MS => Life::Fading,
+            (age, true) if age + self.rules.soon_ms() >= self.rules.down_after_ms => Life::Fading,
             (_, true) => Life::Up,
         }
     }

@@ -1,9 +1,12 @@
-//! The look at the fleet that is taken every minute, and what is remembered between looks.
+//! The look at the fleet that is taken every minute or more often, and what is remembered between looks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use switchboard_fleet::{ServerName, config::Alert};
+use switchboard_fleet::{
+    ServerName,
+    config::{Alert, Seconds},
+};
 
 use super::{
     Change, Event, Facts, Incident, Kind, MINUTE_MS, Reach, Silence, View,
@@ -20,6 +23,8 @@ const LOOKS_APART_MS: u64 = 3 * MINUTE_MS;
 pub struct Rules {
     /// The server that the monitor runs on.
     pub own: String,
+    /// A worker that was not heard for so long is down, in ms.
+    pub down_after_ms: u64,
     /// An instance above this share of a core is overloaded.
     pub cpu_over: f64,
     /// The share of overloaded instances among the running ones that makes it the server's problem.
@@ -31,12 +36,20 @@ pub struct Rules {
 impl Rules {
     /// The limits of a monitor that runs on `own`.
     pub fn new(config: &Alert, own: &ServerName) -> Self {
+        let ms = |time: Seconds| u64::try_from(time.get().as_millis()).unwrap_or(u64::MAX);
         Self {
             own: own.as_str().into(),
+            down_after_ms: ms(config.down_after),
             cpu_over: config.cpu_over,
             threshold: config.threshold,
-            grace_ms: u64::try_from(config.grace_period.get().as_millis()).unwrap_or(u64::MAX),
+            grace_ms: ms(config.grace_period),
         }
+    }
+
+    /// Whoever falls silent within this after another is told in the same letter, in ms; the time between two looks should be no
+    /// longer. A minute, or less when little silence is enough to be down.
+    pub fn soon_ms(&self) -> u64 {
+        MINUTE_MS.min(self.down_after_ms / 6)
     }
 }
 
@@ -118,7 +131,7 @@ impl Alerts {
         before - self.silences.len()
     }
 
-    /// Looks at the fleet, once a minute. `views` has every worker that is watched, each name once, without this monitor itself.
+    /// Looks at the fleet, at least once a minute. `views` has every worker that is watched, each name once, without this monitor itself.
     ///
     /// What follows is in the order in which it is to be told, at most one event for each incident.
     pub fn look(&mut self, rules: &Rules, now_ms: u64, views: &[View], reach: Reach) -> Vec<Event> {

@@ -25,7 +25,13 @@ impl Fleet {
         for (server, count) in ["a", "b", "c", "d"].iter().zip(instances) {
             views.extend((1..=*count).map(|n| view(server, &format!("{server}/{n}"), WorkerKind::Instance)));
         }
-        let rules = Rules { own: "a".into(), cpu_over: 0.9, threshold: 0.3, grace_ms: 30 * MINUTE_MS };
+        let rules = Rules {
+            own: "a".into(),
+            down_after_ms: DOWN_AFTER_MS,
+            cpu_over: 0.9,
+            threshold: 0.3,
+            grace_ms: 30 * MINUTE_MS,
+        };
         let alerts = Alerts::new(T0);
         Self { alerts, rules, now_ms: T0, views, reach: WELL, dead: BTreeSet::new(), events: Vec::new() }
     }

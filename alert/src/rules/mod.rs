@@ -18,7 +18,7 @@ pub use look::{Alerts, Rules, SilenceRefused};
 pub use silence::{Covers, Silence};
 pub use view::{Panicked, Reach, View};
 
-/// A worker that was not heard for so long is down, in ms.
+/// The default of [`Rules::down_after_ms`].
 pub const DOWN_AFTER_MS: u64 = 6 * MINUTE_MS;
 /// More changes than these within an hour are unrest.
 pub const CHANGES_MAX: usize = 6;

@@ -134,6 +134,6 @@ proptest! {
         fleet.pass(2 * HOUR_MS / MINUTE_MS);
         prop_assert_eq!(check_threads(&fleet.events)?, BTreeSet::new());
         prop_assert!(fleet.alerts.incidents().is_empty());
-        prop_assert!(fleet.events.iter().all(|e| e.letter.is_none() || e.at_ms >= T0 + DOWN_AFTER_MS || e.kind != Kind::Down));
+        prop_assert!(fleet.events.iter().all(|e| e.letter.is_none() || e.at_ms >= T0 + 6 * MINUTE_MS || e.kind != Kind::Down));
     }
 }

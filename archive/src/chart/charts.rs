@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     io,
+    path::Path,
     sync::{Arc, Mutex as Lock, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -27,7 +28,7 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(10);
 /// Charts asked for at a time; more are refused.
 const ASKED_MAX: usize = 256;
-/// Pictures kept, and bytes of them.
+/// Pictures kept, bytes of them, and tables kept.
 const KEPT_MAX: usize = 512;
 /// See [`KEPT_MAX`].
 const KEPT_BYTES_MAX: usize = 64 << 20;
@@ -80,11 +81,14 @@ type Key = (ChartRequest, u64);
 struct Kept {
     pictures: HashMap<Key, Arc<Picture>>,
     bytes: usize,
+    tables: HashMap<Key, Arc<Table>>,
 }
 
 #[derive(Debug)]
 struct Inner {
-    archives: Archives,
+    folder: Arc<Path>,
+    /// Who writes them, if that is this process.
+    archives: Option<Archives>,
     program: Program,
     drawer: Mutex<Option<Drawer>>,
     places: Semaphore,
@@ -98,8 +102,18 @@ pub struct Charts(Arc<Inner>);
 impl Charts {
     /// Charts of `archives`. `program` is started when the first is asked for, and again when it dies.
     pub fn new(archives: &Archives, program: Program) -> Self {
+        Self::of(archives.folder().into(), Some(archives.clone()), program)
+    }
+
+    /// Charts of archives that another process may be writing: nothing of them is kept for longer than a minute.
+    pub fn of_folder(folder: &Path, program: Program) -> Self {
+        Self::of(folder.into(), None, program)
+    }
+
+    fn of(folder: Arc<Path>, archives: Option<Archives>, program: Program) -> Self {
         Self(Arc::new(Inner {
-            archives: archives.clone(),
+            folder,
+            archives,
             program,
             drawer: Mutex::new(None),
             places: Semaphore::new(ASKED_MAX),
@@ -113,7 +127,7 @@ impl Charts {
     /// Any [`DrawError`]. One chart's failure does not hinder the next.
     pub async fn draw(&self, request: &ChartRequest) -> Result<Arc<Picture>, DrawError> {
         let request = checked(request)?;
-        let changes = self.0.archives.changes(&request.workers);
+        let changes = self.changes(&request.workers);
         let key = (request, changes);
         if let Some(picture) = self.kept().pictures.get(&key) {
             return Ok(Arc::clone(picture));
@@ -134,12 +148,33 @@ impl Charts {
     ///
     /// # Errors
     /// As [`Charts::draw`], but for `Nothing`.
-    pub async fn values(&self, request: &ChartRequest) -> Result<Table, DrawError> {
-        let request = checked(request)?;
+    pub async fn values(&self, request: &ChartRequest) -> Result<Arc<Table>, DrawError> {
+        let request = checked(request)?.bare();
+        let changes = self.changes(&request.workers);
+        let key = (request, changes);
+        if let Some(table) = self.kept().tables.get(&key) {
+            return Ok(Arc::clone(table));
+        }
         let _place = self.0.places.try_acquire().map_err(|_| DrawError::Busy)?;
         let mut drawer = self.0.drawer.lock().await;
-        let bytes = self.ask(&mut drawer, &Ask::Numbers(request)).await?;
-        serde_json::from_slice(&bytes).map_err(|error| DrawError::Process { why: error.to_string() })
+        if let Some(table) = self.kept().tables.get(&key) {
+            return Ok(Arc::clone(table));
+        }
+        let bytes = self.ask(&mut drawer, &Ask::Numbers(key.0.clone())).await?;
+        let table: Table =
+            serde_json::from_slice(&bytes).map_err(|error| DrawError::Process { why: error.to_string() })?;
+        let table = Arc::new(table);
+        let mut kept = self.kept();
+        if kept.tables.len() >= KEPT_MAX {
+            kept.tables.clear();
+        }
+        kept.tables.insert(key, Arc::clone(&table));
+        Ok(table)
+    }
+
+    /// How often the files of these workers have changed, as far as this process knows.
+    fn changes(&self, workers: &[String]) -> u64 {
+        self.0.archives.as_ref().map_or(0, |archives| archives.changes(workers))
     }
 
     /// Asks the process, and a new one if it dies. While it is asked, it is not in its place: if whoever asks goes away meanwhile, or the
@@ -148,7 +183,7 @@ impl Charts {
         let attempt = async |drawer: Option<Drawer>| -> io::Result<(Drawer, Answer, Vec<u8>)> {
             let mut drawer = match drawer {
                 Some(drawer) => drawer,
-                None => Drawer::start(&self.0.program, self.0.archives.folder()).await?,
+                None => Drawer::start(&self.0.program, &self.0.folder).await?,
             };
             let (answer, bytes) = drawer.ask(ask).await?;
             Ok((drawer, answer, bytes))

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::chart::name::ChartName;
+use crate::chart::name::{ChartName, Format, Size};
 
 /// A chart to be drawn.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -46,6 +46,12 @@ impl ChartRequest {
         request.bands.drain(..request.bands.len().saturating_sub(Self::EVENTS_MAX));
         request.marks.drain(..request.marks.len().saturating_sub(Self::EVENTS_MAX));
         request
+    }
+
+    /// The same for numbers, for which size, format, colours, bands and marks do not matter.
+    pub(crate) fn bare(&self) -> Self {
+        let name = ChartName { size: Size::M, format: Format::Svg, ..self.name };
+        Self { name, theme: Theme::Dark, bands: Vec::new(), marks: Vec::new(), ..self.clone() }
     }
 
     /// The beginning of the time shown.

@@ -1,8 +1,10 @@
-//! Load: callers and agents on keep-alive connections, all on one thread, and what they got done.
+//! Load: callers, agents and reporting workers on keep-alive connections, all on one thread, and what they got done.
 
 mod agent;
 mod caller;
 mod echo;
+mod sender;
+mod taker;
 mod wire;
 
 use std::{
@@ -16,12 +18,14 @@ use std::{
 };
 
 use anyhow::bail;
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{sync::Mutex, task::JoinSet, time::sleep};
 
 pub(crate) use agent::Agent;
 pub(crate) use caller::{Caller, Expect};
 pub(crate) use echo::Echo;
-pub(crate) use wire::Wire;
+pub(crate) use sender::Sender;
+pub(crate) use taker::Taker;
+pub(crate) use wire::{Wire, get};
 
 use crate::effort::Effort;
 
@@ -71,6 +75,18 @@ impl Load {
         let agent = Agent::open(address, agent_headers).await?;
         self.tasks.spawn(agent.serve());
         Ok(())
+    }
+
+    /// Adds a worker that sends reports, `count` in each call. It is free again when the load is gone.
+    pub(crate) fn report(&mut self, sender: Arc<Mutex<Sender>>, count: usize) {
+        let done = self.done.clone();
+        self.tasks.spawn(async move {
+            let mut sender = sender.lock_owned().await;
+            loop {
+                sender.report(count).await?;
+                done.fetch_add(1, Ordering::Relaxed);
+            }
+        });
     }
 
     /// Lets the load run, and gives what was done within `effort.window` and the CPU time that it took. A server that

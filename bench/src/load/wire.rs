@@ -42,6 +42,22 @@ pub(crate) struct Head {
     pub(crate) nobody: bool,
 }
 
+/// What a server answers to one `GET`.
+///
+/// # Errors
+/// There is no answer, or its status is not 200.
+pub(crate) async fn get(address: SocketAddr, path: &str) -> anyhow::Result<Vec<u8>> {
+    let mut wire = Wire::open(address).await?;
+    wire.send(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes(), &[]).await?;
+    let answer = wire.answer().await?;
+    let mut body = Vec::new();
+    wire.body(answer.length, &mut body).await?;
+    if answer.status != 200 {
+        bail!("status {} to {path}: {}", answer.status, String::from_utf8_lossy(&body));
+    }
+    Ok(body)
+}
+
 impl Wire {
     /// Connects.
     pub(crate) async fn open(address: SocketAddr) -> anyhow::Result<Self> {

@@ -1,18 +1,24 @@
 //! What is measured, a file for each kind of row.
 
+mod charts;
 mod latency;
+mod lost;
 mod memory;
 mod registrations;
+mod reports;
+mod samples;
 mod transactions;
+mod worker;
 
-use std::{fmt, net::SocketAddr, ops::RangeInclusive};
+use std::{fmt, net::SocketAddr, ops::RangeInclusive, path::PathBuf};
 
 use clap::ValueEnum;
 
 use crate::{
     effort::Effort,
     load::{Echo, Expect, Load, Turn},
-    nginx::{self, ANSWERED, Nginx, PROXIED},
+    machine,
+    nginx::{ANSWERED, Nginx, PROXIED},
     serve::Instance,
     table::Line,
 };
@@ -37,11 +43,21 @@ pub(crate) enum RowName {
     Parked,
     /// Memory of the location table.
     Locations,
+    /// Samples into their archives.
+    Samples,
+    /// Charts of archives.
+    Charts,
+    /// Reports into the monitor.
+    Reports,
+    /// What the worker library costs.
+    Worker,
+    /// Reports while the monitor is killed.
+    Lost,
 }
 
 impl RowName {
     /// In the order of the table.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Small,
         Self::Middle,
         Self::Large,
@@ -49,6 +65,11 @@ impl RowName {
         Self::Latency,
         Self::Parked,
         Self::Locations,
+        Self::Samples,
+        Self::Charts,
+        Self::Reports,
+        Self::Worker,
+        Self::Lost,
     ];
 }
 
@@ -64,6 +85,8 @@ pub(crate) struct Scene {
     pub(crate) effort: Effort,
     /// The measure, if it is installed.
     pub(crate) nginx: Option<Nginx>,
+    /// The measure of archives and charts, if it is installed.
+    pub(crate) rrdtool: Option<PathBuf>,
     /// Behind nginx.
     _echo: Echo,
 }
@@ -72,14 +95,18 @@ impl Scene {
     /// Starts nginx, if there is one, and what stands behind it.
     pub(crate) async fn set(effort: Effort) -> anyhow::Result<Self> {
         let echo = Echo::start().await?;
-        let nginx = match nginx::find() {
+        let nginx = match machine::find("nginx") {
             Some(program) => Some(Nginx::start(&program, echo.address())?),
             None => {
                 eprintln!("nginx is not installed (scripts/setup.sh does it): its columns stay empty");
                 None
             }
         };
-        Ok(Self { effort, nginx, _echo: echo })
+        let rrdtool = machine::find("rrdtool");
+        if rrdtool.is_none() {
+            eprintln!("rrdtool is not installed (`scripts/setup.sh tests` does it): its columns stay empty");
+        }
+        Ok(Self { effort, nginx, rrdtool, _echo: echo })
     }
 }
 
@@ -93,6 +120,11 @@ pub(crate) async fn measure(row: RowName, scene: &Scene) -> anyhow::Result<Vec<L
         RowName::Latency => latency::measure(scene).await,
         RowName::Parked => memory::parked(scene).await,
         RowName::Locations => memory::locations(scene).await,
+        RowName::Samples => samples::measure(scene).await,
+        RowName::Charts => charts::measure(scene).await,
+        RowName::Reports => reports::measure(scene).await,
+        RowName::Worker => worker::measure(scene).await,
+        RowName::Lost => lost::measure(scene).await,
     }
 }
 

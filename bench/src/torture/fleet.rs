@@ -225,6 +225,8 @@ fn configuration(ports: [u16; INSTANCES]) -> String {
         "server = \"127.0.0.1:{master}\"\n\
          instances = {ports:?}\n\
          master = {{ server = \"127.0.0.1:{master}\", port = {master} }}\n\
+         [monitor]\n\
+         run = false\n\
          [limits]\n\
          connections_per_address = 0\n\
          registrations_per_minute = 0\n\

@@ -104,9 +104,14 @@ impl Default for Monitor {
         let charts =
             charts.map(|(size, periods)| (size.into(), periods.iter().map(|p| (*p).into()).collect()));
         Self {
+            run: true,
             listen: SocketAddr::new(LOOPBACK, 8090),
+            url: None,
+            page: None,
             archives: "var/archives".into(),
             charts: charts.into(),
+            workers: Vec::new(),
+            keep_days: 400,
         }
     }
 }
@@ -114,12 +119,14 @@ impl Default for Monitor {
 impl Default for Alert {
     fn default() -> Self {
         Self {
+            down_after: Seconds::from_secs(360),
             cpu_over: 0.9,
             threshold: 0.3,
             grace_period: Seconds::from_secs(1800),
             from: "Switchboard <switchboard@example.net>".into(),
             to: Vec::new(),
             smtp: "smtp://localhost:25".into(),
+            dead_man: None,
         }
     }
 }

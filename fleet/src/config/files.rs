@@ -37,6 +37,9 @@ pub fn check_files(config: &Config) -> Files {
         files.readable("front.tls.key", &tls.key);
     }
     files.folder("state_dir", &config.state_dir);
+    if config.monitor.run {
+        files.archives(&config.monitor.archives);
+    }
     files.parent("front.control", Some(&config.front.control));
     files.parent("range_file", config.range_file.as_ref());
     files.parent("master_range_file", config.master_range_file.as_ref());
@@ -68,6 +71,14 @@ impl Files {
             Ok(_) => self.fault(path, key, "is not a file"),
             Err(error) => self.fault(path, key, format!("cannot be read: {error}")),
         }
+    }
+
+    /// Without archives there are no charts, but everything else runs.
+    fn archives(&mut self, folder: &Path) {
+        let mut archives = Self::default();
+        archives.folder("monitor.archives", folder);
+        self.notes
+            .extend(archives.faults.iter().map(|fault| format!("{fault}: the monitor keeps no archives")));
     }
 
     fn parent(&mut self, key: &str, path: Option<&PathBuf>) {
@@ -136,5 +147,18 @@ mod tests {
             keys,
             ["key_file", "listen.https.certificate", "listen.https.key", "state_dir", "log_file"]
         );
+    }
+
+    #[test]
+    fn archives_that_cannot_be_kept_stop_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config_in(folder.path());
+        KeyRing::create(&config.key_file, [7; 32]).unwrap();
+        config.monitor.archives = config.key_file.join("archives");
+        let files = check_files(&config);
+        assert!(files.faults.is_empty() && files.notes.len() == 1, "{files:?}");
+        assert!(files.notes[0].contains("monitor.archives: "), "{}", files.notes[0]);
+        config.monitor.run = false;
+        assert_eq!(check_files(&config), Files::default());
     }
 }

@@ -50,6 +50,23 @@ fn the_sample_is_the_default() {
 }
 
 #[test]
+fn the_sample_has_every_key() {
+    let path = sample("fleet.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let shown = format!("{:#?}", load_from(&path, None, &Vec::new()).unwrap());
+    // Every field is on a line of its own: `    name: value`.
+    let keys = shown.lines().filter_map(|line| line.trim().split_once(": ")).map(|(key, _)| key);
+    let keys: Vec<_> = keys.filter(|key| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')).collect();
+    assert!(keys.len() > 50 && keys.contains(&"dead_man"), "{keys:?}");
+    for key in keys {
+        let stands = |line: &str| {
+            line.trim_start_matches("# ").split_once('=').is_some_and(|(name, _)| name.trim() == key)
+        };
+        assert!(text.lines().any(stands) || text.contains(&format!("[{key}]")), "{key}");
+    }
+}
+
+#[test]
 fn the_sample_of_a_second_server_knows_the_first() {
     let first = load_from(&sample("fleet.toml"), None, &Vec::new()).unwrap();
     let second = load_from(&sample("second/fleet.toml"), None, &Vec::new()).unwrap();
@@ -58,6 +75,9 @@ fn the_sample_of_a_second_server_knows_the_first() {
     assert_eq!(second.instances, [8181, 8182]);
     assert_eq!(second.key_file, sample("second/../fleet.key"));
     assert_ne!(second.front.listen, first.front.listen);
+    // One monitor for both.
+    assert!(!second.monitor.run);
+    assert_eq!(second.monitor_url(), first.monitor_url());
 }
 
 #[test]

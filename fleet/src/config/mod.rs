@@ -9,12 +9,14 @@ mod faults;
 mod files;
 mod layers;
 mod load;
+mod monitor;
 mod node;
 mod order;
 mod path;
 mod ports;
 mod rules;
 mod seconds;
+mod secret;
 mod shape;
 
 use std::{
@@ -29,8 +31,10 @@ pub use database::DatabaseUrl;
 pub use faults::{Fault, Faults};
 pub use files::{Files, check_files};
 pub use load::{Whole, load, load_instance, load_whole};
+pub use monitor::{Alert, Monitor};
 pub use order::Order;
 pub use seconds::Seconds;
+pub use secret::Secret;
 
 use crate::{InstanceName, ServerName};
 
@@ -64,7 +68,7 @@ pub struct Config {
     pub stats: Stats,
     /// nginx.
     pub front: Front,
-    /// Read by `switchboard-monitor`.
+    /// The monitor, and where programs report.
     pub monitor: Monitor,
     /// Read by `switchboard-monitor`.
     pub alert: Alert,
@@ -206,36 +210,6 @@ pub struct FrontTls {
     pub certificate: PathBuf,
     /// PEM file: the private key.
     pub key: PathBuf,
-}
-
-/// What `switchboard-monitor` reads.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default)]
-pub struct Monitor {
-    /// Where its pages are.
-    pub listen: SocketAddr,
-    /// Where its archives are.
-    pub archives: PathBuf,
-    /// Chart sizes with the periods drawn in each.
-    pub charts: std::collections::BTreeMap<String, Vec<String>>,
-}
-
-/// When and to whom `switchboard-monitor` writes.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default)]
-pub struct Alert {
-    /// An instance above this share of one CPU is overloaded.
-    pub cpu_over: f64,
-    /// The share of overloaded instances that makes it the server's problem.
-    pub threshold: f64,
-    /// Seconds between two letters about one thing.
-    pub grace_period: Seconds,
-    /// The letters' sender.
-    pub from: String,
-    /// The letters' readers.
-    pub to: Vec<String>,
-    /// The mail server.
-    pub smtp: String,
 }
 
 impl Config {

@@ -50,7 +50,9 @@ fn fixed(config: &Config) -> Vec<Listener> {
     for (index, address) in config.front.listen.iter().enumerate() {
         fixed.push(Listener { key: KeyPath::from("front.listen").item(index), address: *address });
     }
-    fixed.push(Listener { key: "monitor.listen".into(), address: config.monitor.listen });
+    if config.monitor.run {
+        fixed.push(Listener { key: "monitor.listen".into(), address: config.monitor.listen });
+    }
     if let Some(https) = &config.listen.https {
         fixed.push(Listener::new("listen.https.port".into(), config.listen.address, https.port));
     }

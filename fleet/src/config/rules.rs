@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
+use http::Uri;
+
 use super::{Config, Limits, path::KeyPath, ports};
+use crate::report::Batch;
 
 /// Most instances of one server.
 const INSTANCES_MAX: usize = 1000;
@@ -10,6 +13,9 @@ const INSTANCES_MAX: usize = 1000;
 const CHART_SIZES: [&str; 3] = ["S", "M", "L"];
 /// The periods of charts.
 const CHART_PERIODS: [&str; 8] = ["1h", "3h", "6h", "12h", "1day", "3day", "7day", "1m"];
+
+/// The longest time for which the monitor keeps what it keeps for a time: a century.
+const KEEP_DAYS_MAX: u64 = 36_525;
 
 /// A rule that is not kept.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +45,8 @@ pub(super) fn breaches(config: &Config) -> Vec<Breach> {
     found.extend(limits(&config.limits));
     found.extend(shares(config));
     found.extend(charts(config));
+    found.extend(addresses(config));
+    found.extend(workers(config));
     found.extend(ports::breaches(config));
     found
 }
@@ -148,6 +156,8 @@ fn shares(config: &Config) -> Vec<Breach> {
         let message = format!("{refill_below} is out of bounds: expected 0 or more, and less than 1");
         found.push(Breach::at("range.refill_below", message));
     }
+    found.extend(outside("alert.down_after", config.alert.down_after.get().as_secs(), 10, 86_400));
+    found.extend(outside("monitor.keep_days", config.monitor.keep_days.into(), 0, KEEP_DAYS_MAX));
     for (key, share) in
         [("alert.cpu_over", config.alert.cpu_over), ("alert.threshold", config.alert.threshold)]
     {
@@ -171,6 +181,69 @@ fn charts(config: &Config) -> Vec<Breach> {
                 let message = format!("{period:?} is no period: expected {}", CHART_PERIODS.join(", "));
                 found.push(Breach::new([key.item(index)], message));
             }
+        }
+    }
+    found
+}
+
+/// Addresses of the monitor and of what it calls. None of them is shown, as it may hold a password.
+fn addresses(config: &Config) -> Vec<Breach> {
+    let mut found = Vec::new();
+    let Config { monitor, alert, .. } = config;
+    if monitor.url.as_deref().is_some_and(|url| !is_url(url, true)) {
+        let message = "no monitor's address: expected http://HOST:PORT or https://HOST:PORT, without a path";
+        found.push(Breach::at("monitor.url", message.into()));
+    }
+    if monitor.page.as_deref().is_some_and(|url| !is_url(url, false)) {
+        let message = "no address of a page: expected http://HOST:PORT or https://HOST, a path may follow";
+        found.push(Breach::at("monitor.page", message.into()));
+    }
+    if alert.dead_man.as_ref().is_some_and(|url| parse_url(url.expose()).is_none()) {
+        found.push(Breach::at("alert.dead_man", "no URL: expected http://... or https://...".into()));
+    }
+    let smtp = alert.smtp.expose();
+    if !["smtp://", "smtps://"]
+        .iter()
+        .any(|scheme| smtp.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
+    {
+        let message = "no mail server: expected smtp://HOST:PORT or smtps://USER:PASSWORD@HOST:PORT";
+        found.push(Breach::at("alert.smtp", message.into()));
+    }
+    found
+}
+
+/// Whether this is a web address without login and query; `bare` ones have no path either.
+fn is_url(text: &str, bare: bool) -> bool {
+    parse_url(text).is_some_and(|url| {
+        let has_login = url.authority().is_some_and(|authority| authority.as_str().contains('@'));
+        !has_login && url.query().is_none() && !text.contains('#') && (!bare || url.path() == "/")
+    })
+}
+
+fn parse_url(text: &str) -> Option<Uri> {
+    let url: Uri = text.parse().ok()?;
+    let host = url.host().filter(|host| !host.is_empty())?;
+    let place = url.authority()?.as_str().rsplit('@').next()?;
+    // The library takes any text for a port.
+    let port = place.strip_prefix(host)?;
+    let is_port =
+        || port.strip_prefix(':').and_then(|port| port.parse().ok()).is_some_and(|port: u16| port > 0);
+    (matches!(url.scheme_str(), Some("http" | "https")) && (port.is_empty() || is_port())).then_some(url)
+}
+
+fn workers(config: &Config) -> Vec<Breach> {
+    let key = KeyPath::from("monitor.workers");
+    let mut found = Vec::new();
+    let mut seen = HashSet::new();
+    for (index, name) in config.monitor.workers.iter().enumerate() {
+        if name.is_empty() || name.len() > Batch::WORKER_MAX || name.chars().any(char::is_control) {
+            let message = format!(
+                "{name:?} is no name of a program: expected 1 to {} bytes without control characters",
+                Batch::WORKER_MAX
+            );
+            found.push(Breach::new([key.item(index)], message));
+        } else if !seen.insert(name) {
+            found.push(Breach::new([key.item(index)], format!("{name:?} stands here twice")));
         }
     }
     found

@@ -34,6 +34,11 @@ fn a_port_is_taken_once_on_overlapping_addresses() {
     assert_eq!(front("0.0.0.0:8081"), ["instances"]);
     assert_eq!(front("127.0.0.2:8081"), [""; 0]);
     assert_eq!(front("127.0.0.1:8090"), ["monitor.listen"]);
+    let without = |c: &mut Config| {
+        c.front.listen = vec![c.monitor.listen];
+        c.monitor.run = false;
+    };
+    assert_eq!(broken(without), [""; 0]);
     assert_eq!(front("127.0.0.1:0"), ["front.listen"]);
     assert_eq!(broken(|c| c.front.listen.clear()), ["front.listen"]);
     assert_eq!(broken(|c| c.front.listen = vec![c.front.listen[0]; 2]), ["front.listen"]);
@@ -133,4 +138,62 @@ fn charts_have_known_sizes_and_periods() {
     assert_eq!(chart("L", "1m"), [""; 0]);
     assert_eq!(chart("XL", "1h"), ["monitor.charts.XL"]);
     assert_eq!(chart("L", "2h"), ["monitor.charts.L"]);
+}
+
+#[test]
+fn addresses_of_and_for_the_monitor() {
+    let url = |text: &str| broken(|c| c.monitor.url = Some(text.into())).is_empty();
+    for good in ["http://127.0.0.1:8090", "http://[::1]:8090/", "https://monitor.example.net"] {
+        assert!(url(good), "{good}");
+    }
+    for bad in [
+        "",
+        "127.0.0.1:8090",
+        "ftp://a:1",
+        "http://a/b",
+        "http://a?b",
+        "http://u:p@a",
+        "http://",
+        "http://a:x",
+        "http://a:",
+        "http://a:0",
+        "http://a:65536",
+    ] {
+        assert!(!url(bad), "{bad}");
+    }
+    let page = |text: &str| broken(|c| c.monitor.page = Some(text.into())).is_empty();
+    assert!(page("https://example.net/fleet/") && page("http://a:1"));
+    assert!(!page("/fleet") && !page("https://a/?b") && !page("https://a/#b") && !page("https://u:p@a"));
+    let dead_man = |text: &str| broken(|c| c.alert.dead_man = Some(text.into())).is_empty();
+    assert!(dead_man("https://hc.example.net/ping/0123?token=a") && dead_man("http://a:b@c/"));
+    assert!(!dead_man("hc.example.net/ping") && !dead_man(""));
+    let smtp = |text: &str| broken(|c| c.alert.smtp = text.into()).is_empty();
+    assert!(smtp("smtp://a:25") && smtp("smtps://u:p@a") && !smtp("a:25") && !smtp("smtp://"));
+}
+
+#[test]
+fn no_address_is_shown() {
+    let mut config = Config::default();
+    config.monitor.url = Some("u:password@h".into());
+    config.alert.smtp = "u:password@h".into();
+    config.alert.dead_man = Some("u:password@h".into());
+    let found = breaches(&config);
+    assert_eq!(found.len(), 3);
+    assert!(!format!("{found:?}").contains("password"));
+}
+
+#[test]
+fn further_programs_have_names_and_are_named_once() {
+    let workers = |names: &[&str]| {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        broken(move |c| c.monitor.workers = names)
+    };
+    assert_eq!(workers(&["backup", "eu.example.net/db"]), [""; 0]);
+    assert_eq!(workers(&["backup", ""]), ["monitor.workers"]);
+    assert_eq!(workers(&["a\nb"]), ["monitor.workers"]);
+    assert_eq!(workers(&[&"a".repeat(300)]), [""; 0]);
+    assert_eq!(workers(&[&"a".repeat(301)]), ["monitor.workers"]);
+    assert_eq!(workers(&["a", "b", "a"]), ["monitor.workers"]);
+    assert_eq!(broken(|c| c.monitor.keep_days = 0), [""; 0]);
+    assert_eq!(broken(|c| c.monitor.keep_days = 36_526), ["monitor.keep_days"]);
 }

@@ -99,7 +99,7 @@ pub fn start_in(
             .enable_all()
             .build_local(Default::default())
             .unwrap();
-        let result = runtime.block_on(switchboard_instance::run(config, port, async {
+        let result = runtime.block_on(switchboard_instance::run(config, port, None, async {
             let _ = stopped.await;
         }));
         ended.send(result).ok();

@@ -18,7 +18,7 @@ use switchboard_fleet::{
     KeyRing, header,
     report::{Batch, Level, LogLine, Report, Taken, Told, WorkerKind},
 };
-use switchboard_worker::{Bounds, Config};
+use switchboard_worker::{Bounds, Config, Subject};
 
 /// What the monitor does with a batch.
 pub enum Act {
@@ -278,6 +278,7 @@ pub fn config(monitor: SocketAddr, spool: &Path) -> Config {
     Config {
         worker: "eu.example.net/8081".into(),
         kind: WorkerKind::Instance,
+        subject: Subject::Own,
         address: "127.0.0.1:8081".into(),
         version: "0.1.0".into(),
         monitor: format!("http://{monitor}"),

@@ -1,0 +1,160 @@
+//! The commands `silence` and `forget`: asked of the running monitor.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    os::unix::net::UnixStream,
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow, bail};
+use switchboard_alert::{
+    letter::{lasting, moment},
+    rules::{Covers, Silence},
+};
+use switchboard_fleet::config;
+
+use crate::{
+    clock::now_ms,
+    control::{self, Ask, Told},
+    error::{Failure, Outcome},
+};
+
+/// How long the monitor may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest silence, in seconds: 30 days.
+const LONGEST_S: u64 = 30 * 86_400;
+
+/// Arguments of `switchboard-monitor silence`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SilenceArgs {
+    /// A server (`eu.example.net`), a worker (`eu.example.net/8081`), or `all`.
+    #[arg(required_unless_present = "list")]
+    what: Option<String>,
+    /// How long: `90s`, `30m`, `2h`, `1d`; at most 30d.
+    #[arg(long = "for", value_name = "TIME", value_parser = duration_ms, required_unless_present_any = ["list", "end"])]
+    lasts_ms: Option<u64>,
+    /// Why, for those who see it on the page.
+    #[arg(long, default_value = "planned work")]
+    reason: String,
+    /// End it now.
+    #[arg(long, conflicts_with_all = ["lasts_ms", "list"])]
+    end: bool,
+    /// Show the silences in force.
+    #[arg(long, conflicts_with_all = ["what", "lasts_ms"])]
+    list: bool,
+}
+
+/// Arguments of `switchboard-monitor forget`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ForgetArgs {
+    /// The worker, as the overview page names it.
+    worker: String,
+}
+
+/// Begins, ends or lists silences.
+pub(crate) fn silence(config: &Path, args: SilenceArgs) -> Outcome {
+    let covers = args.what.as_deref().map(covers);
+    let ask = match (covers, args.lasts_ms) {
+        (Some(covers), _) if args.end => Ask::End { covers },
+        (Some(covers), Some(lasts_ms)) => Ask::Silence { covers, lasts_ms, reason: args.reason },
+        _ => Ask::List,
+    };
+    say(ask_monitor(config, &ask)?)
+}
+
+/// Forgets a worker.
+pub(crate) fn forget(config: &Path, args: ForgetArgs) -> Outcome {
+    say(ask_monitor(config, &Ask::Forget { worker: args.worker })?)
+}
+
+fn covers(what: &str) -> Covers {
+    // A server's name may have slashes only where its scheme ends.
+    let path = what.split_once("://").map_or(what, |(_, rest)| rest);
+    match what {
+        "all" => Covers::All,
+        _ if path.contains('/') => Covers::Worker(what.into()),
+        _ => Covers::Server(what.trim_end_matches('/').into()),
+    }
+}
+
+fn ask_monitor(config: &Path, ask: &Ask) -> anyhow::Result<Told> {
+    let config = config::load(config)?;
+    let path = control::path(&config.monitor_dir());
+    let nobody = || format!("{}: no `switchboard-monitor` runs here; start it", path.display());
+    let mut stream = UnixStream::connect(&path).with_context(nobody)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    writeln!(stream, "{}", serde_json::to_string(ask)?)?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).context("the monitor does not answer: look at its log")?;
+    serde_json::from_str(&line).map_err(|_| anyhow!("the monitor ended before it answered: look at its log"))
+}
+
+fn say(told: Told) -> Outcome {
+    match told {
+        Told::Done(text) => print(&text),
+        Told::Silences(silences) if silences.is_empty() => print("no silence is in force"),
+        Told::Silences(silences) => silences.iter().for_each(|silence| print(&words(silence))),
+        Told::Failed(why) => return Err(Failure::Failed(anyhow!(why))),
+    }
+    Ok(())
+}
+
+fn words(silence: &Silence) -> String {
+    let what = match &silence.covers {
+        Covers::All => "everything",
+        Covers::Server(name) | Covers::Worker(name) => name,
+    };
+    let left = lasting(silence.until_ms.saturating_sub(now_ms()));
+    format!("{what}: silent until {} ({left} left): {}", moment(silence.until_ms), silence.reason)
+}
+
+/// A time with its unit, in ms.
+fn duration_ms(text: &str) -> anyhow::Result<u64> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let unit_s = match unit {
+        "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => bail!("expected a number with s, m, h or d, as in 30m"),
+    };
+    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit_s));
+    match seconds {
+        Some(seconds @ 1..=LONGEST_S) => Ok(seconds * 1000),
+        _ => bail!("expected 1s to 30d"),
+    }
+}
+
+#[allow(clippy::print_stdout, reason = "this is where the command speaks to a person")]
+fn print(line: &str) {
+    println!("{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        assert_eq!(duration_ms("90s").unwrap(), 90_000);
+        assert_eq!(duration_ms("30m").unwrap(), 1_800_000);
+        assert_eq!(duration_ms("30d").unwrap(), LONGEST_S * 1000);
+        for text in ["", "5", "0s", "-1h", "31d", "1 h", "99999999999999999999d", "1w", "h"] {
+            assert!(duration_ms(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_covered() {
+        assert_eq!(covers("all"), Covers::All);
+        assert_eq!(covers("eu.example.net"), Covers::Server("eu.example.net".into()));
+        assert_eq!(covers("https://eu.example.net"), Covers::Server("https://eu.example.net".into()));
+        assert_eq!(
+            covers("https://eu.example.net/8081"),
+            Covers::Worker("https://eu.example.net/8081".into())
+        );
+        assert_eq!(covers("127.0.0.1:8080/8081"), Covers::Worker("127.0.0.1:8080/8081".into()));
+    }
+}

@@ -1,0 +1,190 @@
+//! The socket by which commands reach the running monitor, for its own user only: one line of JSON each way.
+//!
+//! Not by HTTP, where any page in a browser on this machine could ask for the same.
+
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use switchboard_alert::rules::{Covers, Silence};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{UnixListener, UnixStream},
+    time::{sleep, timeout},
+};
+
+use crate::{clock::now_ms, desk::Desk};
+
+/// How long a caller may take to say what it wants, and to take its answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Most bytes of a line.
+const LINE_MAX: u64 = 64 << 10;
+/// A pause after a failure to accept, which may last.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What can be asked for.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "ask")]
+pub(crate) enum Ask {
+    /// A silence from now on.
+    Silence {
+        /// What it covers.
+        covers: Covers,
+        /// How long, in ms.
+        lasts_ms: u64,
+        /// Why.
+        reason: String,
+    },
+    /// Ends silences of exactly this.
+    End {
+        /// What they cover.
+        covers: Covers,
+    },
+    /// All silences.
+    List,
+    /// A worker that is not coming back.
+    Forget {
+        /// Its name.
+        worker: String,
+    },
+}
+
+/// The answer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Told {
+    /// It is done; what to say.
+    Done(String),
+    /// These are in force.
+    Silences(Vec<Silence>),
+    /// It is not done, and why.
+    Failed(String),
+}
+
+/// Where the socket is.
+pub(crate) fn path(monitor_dir: &Path) -> PathBuf {
+    monitor_dir.join("control.sock")
+}
+
+/// The listening side; the file goes with it.
+pub(crate) struct Control {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Control {
+    /// Listens. Must be made by the holder of the journal's lock.
+    ///
+    /// # Errors
+    /// The folder cannot be written, or its path is too long for a socket.
+    pub(crate) fn bind(monitor_dir: &Path) -> anyhow::Result<Self> {
+        let path = path(monitor_dir);
+        let bind = || -> io::Result<UnixListener> {
+            // Left behind by one that was killed: the lock says that nobody uses it.
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let listener = UnixListener::bind(&path)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+            Ok(listener)
+        };
+        let cannot =
+            || format!("{}: cannot listen there; choose a shorter state_dir of this user's", path.display());
+        let listener = bind().with_context(cannot)?;
+        Ok(Self { listener, path })
+    }
+
+    /// Answers for ever, one caller after the other.
+    pub(crate) async fn serve(self, desk: Arc<Desk>) {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => drop(timeout(PATIENCE, answer(&desk, stream)).await),
+                Err(_) => sleep(PAUSE).await,
+            }
+        }
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+async fn answer(desk: &Desk, mut stream: UnixStream) -> io::Result<()> {
+    let mut line = String::new();
+    let (reader, mut writer) = stream.split();
+    BufReader::new(reader.take(LINE_MAX)).read_line(&mut line).await?;
+    let told = match serde_json::from_str(&line) {
+        Ok(ask) => do_it(desk, ask).await.unwrap_or_else(|error| Told::Failed(format!("{error:#}"))),
+        Err(error) => Told::Failed(format!("not a request: {error}")),
+    };
+    let mut line = serde_json::to_vec(&told)?;
+    line.push(b'\n');
+    writer.write_all(&line).await
+}
+
+async fn do_it(desk: &Desk, ask: Ask) -> anyhow::Result<Told> {
+    match ask {
+        Ask::List => Ok(Told::Silences(in_force(desk).await)),
+        Ask::Silence { covers, lasts_ms, reason } => {
+            let from_ms = now_ms();
+            let until_ms = from_ms.saturating_add(lasts_ms);
+            let silence = Silence { covers, from_ms, until_ms, reason };
+            change(desk, |alerts| alerts.silence(silence.clone()).map_err(anyhow::Error::from)).await?;
+            tracing::info!(covers = ?silence.covers, until_ms, reason = silence.reason, "silence begins");
+            Ok(Told::Silences(vec![silence]))
+        }
+        Ask::End { covers } => {
+            let ended =
+                change(desk, |alerts| Ok(alerts.end_silences(|silence| silence.covers == covers))).await?;
+            anyhow::ensure!(
+                ended > 0,
+                "no such silence is in force: `switchboard-monitor silence --list` shows them"
+            );
+            tracing::info!(?covers, "silence ended by hand");
+            Ok(Told::Done(format!("{ended} ended")))
+        }
+        Ask::Forget { worker } => {
+            let known = desk.journal.forget(&worker).await?;
+            anyhow::ensure!(known, "{worker:?} has never reported: the overview page has the names");
+            desk.roster().forget(&worker);
+            desk.changed();
+            tracing::info!(worker, "forgotten");
+            Ok(Told::Done(format!("{worker} is forgotten; its archive is kept")))
+        }
+    }
+}
+
+/// Changes what is remembered, on disk first.
+async fn change<T>(
+    desk: &Desk,
+    change: impl FnOnce(&mut switchboard_alert::rules::Alerts) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let mut alerts = desk.alerts.lock().await;
+    let mut after = alerts.clone();
+    let done = change(&mut after)?;
+    desk.journal.remember(serde_json::to_string(&after)?, Vec::new()).await?;
+    *alerts = after;
+    desk.changed();
+    Ok(done)
+}
+
+/// The silences that are in force now.
+pub(crate) async fn in_force(desk: &Desk) -> Vec<Silence> {
+    let now_ms = now_ms();
+    let alerts = desk.alerts.lock().await;
+    alerts
+        .silences()
+        .iter()
+        .filter(|silence| (silence.from_ms..silence.until_ms).contains(&now_ms))
+        .cloned()
+        .collect()
+}

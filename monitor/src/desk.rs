@@ -1,0 +1,122 @@
+//! What the tasks of the monitor share.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use switchboard_alert::{
+    letter::Writer,
+    post::Outbox,
+    rules::{Alerts, Rules},
+};
+use switchboard_archive::{Archives, Charts};
+use switchboard_fleet::{KeyRing, config::Config};
+use switchboard_journal::Journal;
+use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore, watch};
+
+use crate::{clock::now_ms, roster::Roster, watched::Watched};
+
+/// Bodies of reports that are in memory at a time, each of at most 4 MiB; whoever has one more waits.
+const BODIES_MAX: usize = 32;
+/// Pages that watch at a time.
+const WATCHERS_MAX: usize = 200;
+
+/// All of it. No lock but that of the alerts is held across a wait.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    /// The server's configuration.
+    pub(crate) config: Config,
+    /// Who is watched.
+    pub(crate) watched: Watched,
+    /// The fleet's keys.
+    pub(crate) keys: KeyRing,
+    /// What was reported.
+    pub(crate) journal: Journal,
+    /// Samples by the minute.
+    pub(crate) archives: Archives,
+    /// Charts of them.
+    pub(crate) charts: Charts,
+    /// When somebody is told.
+    pub(crate) rules: Rules,
+    /// What has been told. Held while a change is written down, so that changes are written in their order.
+    pub(crate) alerts: AsyncMutex<Alerts>,
+    /// Writes letters.
+    pub(crate) writer: Writer,
+    /// Letters that wait for the mail server.
+    pub(crate) outbox: Arc<Outbox>,
+    /// Wakes the postman.
+    pub(crate) letters: Arc<Notify>,
+    /// Wakes whoever files samples.
+    pub(crate) samples: Notify,
+    /// Places for bodies of reports.
+    pub(crate) bodies: Semaphore,
+    /// Places for pages that watch.
+    pub(crate) watchers: Arc<Semaphore>,
+    /// Since when this monitor listens, ms since 1970.
+    pub(crate) started_ms: u64,
+    roster: Mutex<Roster>,
+    changes: watch::Sender<u64>,
+    mail: Mutex<Option<String>>,
+}
+
+/// What a desk is made of.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) keys: KeyRing,
+    pub(crate) journal: Journal,
+    pub(crate) archives: Archives,
+    pub(crate) charts: Charts,
+    pub(crate) alerts: Alerts,
+    pub(crate) writer: Writer,
+    pub(crate) outbox: Outbox,
+    pub(crate) roster: Roster,
+}
+
+impl Desk {
+    /// Puts the parts together.
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self {
+            watched: Watched::new(&parts.config),
+            rules: Rules::new(&parts.config.alert, &parts.config.server),
+            config: parts.config,
+            keys: parts.keys,
+            journal: parts.journal,
+            archives: parts.archives,
+            charts: parts.charts,
+            alerts: AsyncMutex::new(parts.alerts),
+            writer: parts.writer,
+            outbox: Arc::new(parts.outbox),
+            letters: Arc::new(Notify::new()),
+            samples: Notify::new(),
+            bodies: Semaphore::new(BODIES_MAX),
+            watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
+            started_ms: now_ms(),
+            roster: Mutex::new(parts.roster),
+            changes: watch::Sender::new(0),
+            mail: Mutex::default(),
+        }
+    }
+
+    /// What is known of each worker.
+    pub(crate) fn roster(&self) -> MutexGuard<'_, Roster> {
+        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells whoever watches a page that it is no longer the same.
+    pub(crate) fn changed(&self) {
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Sees each such change, or several at once.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Why letters do not leave at present.
+    pub(crate) fn mail_fault(&self) -> Option<String> {
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Letters leave again, or do not.
+    pub(crate) fn set_mail_fault(&self, fault: Option<String>) {
+        *self.mail.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+}

@@ -1,0 +1,274 @@
+//! What is known of each worker at this moment: the newest of its reports. Pure.
+
+use std::collections::BTreeMap;
+
+use switchboard_alert::rules::{Panicked, View};
+use switchboard_archive::Problem;
+use switchboard_fleet::report::{Report, Told, WorkerKind, WorkerState};
+use switchboard_journal::{Remembered, Standing};
+
+use crate::{
+    cpu::Cpu,
+    watched::{Watched, server_of},
+};
+
+/// One worker.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// What it is.
+    pub(crate) kind: WorkerKind,
+    /// Whether it is the fleet's.
+    pub(crate) standing: Standing,
+    /// Its newest life.
+    pub(crate) boot: u64,
+    /// Its newest state, and when that was.
+    pub(crate) state: Option<(u64, WorkerState)>,
+    /// When a report of it last came in, by this machine's clock, ms since 1970.
+    pub(crate) heard_ms: u64,
+    /// When it said that it stops, if that was the last thing it said.
+    pub(crate) stopping_ms: Option<u64>,
+    /// Its last panic.
+    pub(crate) panic: Option<Panicked>,
+    /// Reports taken, of all lives that are remembered.
+    pub(crate) taken: u64,
+    /// Reports missing among them.
+    pub(crate) missing: u64,
+    cpu: Cpu,
+}
+
+/// A batch as the journal has taken it.
+#[derive(Debug)]
+pub(crate) struct News<'a> {
+    /// Who reports.
+    pub(crate) worker: &'a str,
+    /// What it is.
+    pub(crate) kind: WorkerKind,
+    /// Whether it is the fleet's.
+    pub(crate) standing: Standing,
+    /// Its life.
+    pub(crate) boot: u64,
+    /// The reports that were not there before, in order.
+    pub(crate) fresh: &'a [Report],
+    /// How many more of its reports are missing than before.
+    pub(crate) missing_change: i64,
+    /// When it came in, ms since 1970.
+    pub(crate) heard_ms: u64,
+}
+
+/// All workers that have reported, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Roster {
+    workers: BTreeMap<String, Entry>,
+}
+
+impl Roster {
+    /// Those of an earlier life of the monitor.
+    pub(crate) fn new(remembered: Vec<Remembered>) -> Self {
+        Self { workers: remembered.into_iter().map(|one| (one.name.clone(), entry(one))).collect() }
+    }
+
+    /// Takes in a batch. An old batch, of a life that is over, changes only what is counted.
+    pub(crate) fn hear(&mut self, news: &News<'_>) {
+        let entry = self.workers.entry(news.worker.to_owned()).or_insert_with(|| Entry::new(news));
+        entry.heard_ms = entry.heard_ms.max(news.heard_ms);
+        entry.standing = news.standing;
+        entry.missing = entry.missing.saturating_add_signed(news.missing_change);
+        entry.taken += news.fresh.len() as u64;
+        if news.boot > entry.boot {
+            entry.boot = news.boot;
+            entry.kind = news.kind;
+            entry.stopping_ms = None;
+            entry.cpu.clear();
+        }
+        for report in news.fresh {
+            entry.take_in(report, news.boot);
+        }
+    }
+
+    /// Forgets a worker.
+    pub(crate) fn forget(&mut self, name: &str) {
+        self.workers.remove(name);
+    }
+
+    /// One worker.
+    pub(crate) fn get(&self, name: &str) -> Option<&Entry> {
+        self.workers.get(name)
+    }
+
+    /// All workers, by name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &Entry)> {
+        self.workers.iter()
+    }
+
+    /// The workers that are watched, as the rules want to see them.
+    pub(crate) fn views(&self, watched: &Watched, problems: &[Problem]) -> Vec<View> {
+        let mut views: BTreeMap<String, View> =
+            watched.expected().map(|(name, kind)| (name.clone(), never_heard(name, kind))).collect();
+        for (name, entry) in &self.workers {
+            if entry.standing == Standing::Known && watched.is_watched(name, entry.kind) {
+                views.insert(name.clone(), entry.view(name));
+            }
+        }
+        for problem in problems {
+            if let Some(view) = views.get_mut(&problem.worker) {
+                view.archive_fault = Some(problem.error.to_string());
+            }
+        }
+        views.into_values().collect()
+    }
+}
+
+impl Entry {
+    fn new(news: &News<'_>) -> Self {
+        Self {
+            kind: news.kind,
+            standing: news.standing,
+            boot: news.boot,
+            state: None,
+            heard_ms: news.heard_ms,
+            stopping_ms: None,
+            panic: None,
+            taken: 0,
+            missing: 0,
+            cpu: Cpu::default(),
+        }
+    }
+
+    /// The share of a core that it used over the last minutes, above 1 on several cores.
+    pub(crate) fn cpu(&self) -> Option<f64> {
+        self.cpu.share()
+    }
+
+    fn take_in(&mut self, report: &Report, boot: u64) {
+        if let Told::Panic { message, place } = &report.told
+            && self.panic.as_ref().is_none_or(|known| known.at_ms <= report.at_ms)
+        {
+            self.panic =
+                Some(Panicked { at_ms: report.at_ms, message: message.clone(), place: place.clone() });
+        }
+        if boot != self.boot {
+            return;
+        }
+        // Whoever says anything after that it stops has not stopped.
+        self.stopping_ms = matches!(report.told, Told::Stopping).then_some(report.at_ms);
+        if let Told::State(state) = &report.told {
+            self.cpu.add(report.at_ms, state.cpu_us);
+            self.state = Some((report.at_ms, state.clone()));
+        }
+    }
+
+    fn view(&self, name: &str) -> View {
+        View {
+            name: name.into(),
+            server: server_of(name).into(),
+            kind: self.kind,
+            heard_ms: Some(self.heard_ms),
+            stopping_ms: self.stopping_ms,
+            cpu: self.cpu(),
+            archive_fault: None,
+            panic: self.panic.clone(),
+        }
+    }
+}
+
+fn entry(one: Remembered) -> Entry {
+    let panic = one.panic.map(|(at_ms, message, place)| Panicked { at_ms, message, place });
+    Entry {
+        kind: one.kind,
+        standing: one.standing,
+        boot: one.boot,
+        state: one.state,
+        heard_ms: one.heard_ms,
+        stopping_ms: one.stopping_ms,
+        panic,
+        taken: one.taken,
+        missing: one.missing,
+        cpu: Cpu::default(),
+    }
+}
+
+fn never_heard(name: String, kind: WorkerKind) -> View {
+    let server = server_of(&name).to_owned();
+    View {
+        name,
+        server,
+        kind,
+        heard_ms: None,
+        stopping_ms: None,
+        cpu: None,
+        archive_fault: None,
+        panic: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use switchboard_fleet::config::Config;
+
+    use super::*;
+
+    fn state(cpu_us: u64) -> Told {
+        Told::State(WorkerState {
+            rss_bytes: 1,
+            cpu_us,
+            uptime_s: 1,
+            host: "h".into(),
+            address: String::new(),
+            version: "1".into(),
+            pid: 1,
+            lost: 0,
+        })
+    }
+
+    fn hear(roster: &mut Roster, boot: u64, told: Vec<(u64, Told)>) {
+        let fresh: Vec<Report> = told
+            .into_iter()
+            .enumerate()
+            .map(|(seq, (at_ms, told))| Report { seq: seq as u64 + 1, at_ms, told })
+            .collect();
+        roster.hear(&News {
+            worker: "127.0.0.1:8080/8081",
+            kind: WorkerKind::Instance,
+            standing: Standing::Known,
+            boot,
+            fresh: &fresh,
+            missing_change: 0,
+            heard_ms: 100_000,
+        });
+    }
+
+    #[test]
+    fn the_newest_life_counts_and_an_old_one_that_comes_late_does_not() {
+        let mut roster = Roster::default();
+        hear(&mut roster, 2, vec![(0, state(0)), (60_000, state(60_000_000))]);
+        let entry = roster.get("127.0.0.1:8080/8081").unwrap();
+        assert_eq!((entry.cpu(), entry.stopping_ms, entry.taken), (Some(1.0), None, 2));
+        hear(
+            &mut roster,
+            1,
+            vec![
+                (70_000, state(9)),
+                (80_000, Told::Stopping),
+                (81_000, Told::Panic { message: "m".into(), place: "p".into() }),
+            ],
+        );
+        let entry = roster.get("127.0.0.1:8080/8081").unwrap();
+        assert_eq!((entry.cpu(), entry.stopping_ms, entry.taken), (Some(1.0), None, 5));
+        assert_eq!(entry.panic.as_ref().map(|panic| panic.at_ms), Some(81_000));
+        hear(&mut roster, 2, vec![(90_000, Told::Stopping)]);
+        assert_eq!(roster.get("127.0.0.1:8080/8081").unwrap().stopping_ms, Some(90_000));
+        hear(&mut roster, 3, vec![(91_000, Told::Started)]);
+        let entry = roster.get("127.0.0.1:8080/8081").unwrap();
+        assert_eq!((entry.boot, entry.cpu(), entry.stopping_ms), (3, None, None));
+    }
+
+    #[test]
+    fn expected_workers_are_seen_before_they_were_heard_of() {
+        let watched = Watched::new(&Config::default());
+        let mut roster = Roster::default();
+        hear(&mut roster, 1, vec![(0, Told::Started)]);
+        let views = roster.views(&watched, &[]);
+        let seen: Vec<_> = views.iter().map(|view| (view.name.as_str(), view.heard_ms)).collect();
+        assert_eq!(seen, [("127.0.0.1:8080/8081", Some(100_000)), ("127.0.0.1:8080/8082", None)]);
+    }
+}

@@ -1,0 +1,92 @@
+//! What is served by HTTP: reports in, pages and pictures out.
+
+mod answers;
+mod gallery;
+mod live;
+mod pictures;
+mod server;
+mod show;
+mod state;
+mod status;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Extension, Router,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use switchboard_pages::{Asset, CONTENT_SECURITY_POLICY};
+use tokio::{net::TcpListener, sync::oneshot, time::timeout};
+
+use crate::{admission, desk::Desk, intake};
+use answers::Trouble;
+
+/// A page must be made within this.
+const PAGE_WITHIN: Duration = Duration::from_secs(20);
+
+/// What every answer says: nothing from elsewhere, nothing inline, in nobody's frame.
+const HEADERS: [(HeaderName, &str); 4] = [
+    (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// Serves until `ended`.
+pub(crate) async fn serve(listener: TcpListener, desk: Arc<Desk>, ended: oneshot::Receiver<()>) {
+    server::serve(listener, router(desk), ended).await;
+}
+
+fn router(desk: Arc<Desk>) -> Router {
+    let pages = Router::new()
+        .route("/", get(show::overview))
+        .route("/charts", get(show::charts))
+        .route("/workers/{name}", get(show::worker))
+        .route("/incidents", get(show::incidents))
+        .route("/incidents/{id}", get(show::incident_page))
+        .route("/log", get(show::log))
+        .route("/events", get(live::events))
+        .route("/status", get(status::status))
+        .route("/{picture}", get(pictures::picture))
+        .fallback(show::nowhere);
+    let pages = Asset::ALL
+        .into_iter()
+        .fold(pages, |pages, asset| pages.route(asset.path, get(async move || show::asset(asset))))
+        .layer(middleware::from_fn_with_state(desk.clone(), only_viewers));
+    Router::new()
+        .route("/report", post(intake::report))
+        .merge(pages)
+        .layer(middleware::map_response(secured))
+        .with_state(desk)
+}
+
+/// Lets those see the pages who may, waits for none for ever, and puts what goes wrong on a page.
+async fn only_viewers(
+    State(desk): State<Arc<Desk>>,
+    Extension(peer): Extension<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if let Err(error) = admission::viewer(peer.ip(), request.headers(), desk.config.monitor.page.as_deref()) {
+        return (StatusCode::FORBIDDEN, format!("{error}\n")).into_response();
+    }
+    let mut response = match timeout(PAGE_WITHIN, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Trouble::late().into_response(),
+    };
+    match response.extensions_mut().remove::<Arc<Trouble>>().and_then(Arc::into_inner) {
+        Some(trouble) => trouble.page(show::frame(&desk).await),
+        None => response,
+    }
+}
+
+async fn secured(mut response: Response) -> Response {
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

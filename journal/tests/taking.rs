@@ -204,7 +204,7 @@ async fn holes_are_bounded_and_what_fills_them_is_taken() {
     let more = journal.take(known("a", BOOT, vec![stopping(20_002)])).await;
     assert!(matches!(&more, Err(TakeError::Invalid(why)) if why.starts_with("seq:")), "{more:?}");
     let filled = take(&journal, known("a", BOOT, vec![stopping(1), stopping(20_002)])).await;
-    assert_eq!((filled.fresh.len(), filled.taken.missing.len(), filled.taken.upto), (2, 1000, 2002));
+    assert_eq!((filled.fresh.len(), filled.taken.missing.len(), filled.taken.upto), (2, 1000, 20002));
     assert_eq!(journal.lives("a").await.unwrap()[0].missing, 10_000);
 }
 

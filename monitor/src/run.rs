@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use switchboard_alert::{
     letter::Writer,
     post::{MailServer, Outbox, Postman},
@@ -110,7 +110,11 @@ async fn live(config: Config, args: Args) -> Outcome {
     tracing::info!(%address, "ready");
     // The parent reads this line; without a reader the monitor serves all the same.
     let _ = writeln!(io::stdout(), "listening on {address}");
-    stop.await;
+    let ended_well = tokio::select! {
+        () = stop => Ok(()),
+        // None of them ends by itself. Whoever started this program starts it again.
+        _ = tasks.join_next() => Err(anyhow!("a part of the monitor failed, see the panic in its log; it ends to be started again")),
+    };
     tracing::info!("stopping");
     // While the listener is still there, so that this monitor hears that it stops.
     drop(tokio::task::spawn_blocking(move || drop(worker)).await);
@@ -118,7 +122,7 @@ async fn live(config: Config, args: Args) -> Outcome {
     let _ = timeout(ENDING, server).await;
     tasks.shutdown().await;
     desk.journal.alive(now_ms()).await;
-    Ok(())
+    Ok(ended_well?)
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -75,6 +75,11 @@ impl Archives {
         let failed = |error| ArchiveError::io(folder, &error);
         fs::create_dir_all(folder).map_err(failed)?;
         let folder: Arc<Path> = folder.canonicalize().map_err(failed)?.into();
+        if folder.as_os_str().as_encoded_bytes().contains(&b'%') {
+            // librrd prints its complaints about a file with the path as a format.
+            let why = "its path has a percent sign, which librrd cannot take: choose another folder".into();
+            return Err(ArchiveError::Denied { path: folder.to_path_buf(), why });
+        }
         let lock = lock(&folder)?;
         let (orders, queue) = mpsc::channel();
         let board = Board::default();

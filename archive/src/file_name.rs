@@ -7,6 +7,8 @@ use switchboard_fleet::report::Batch;
 
 use crate::error::ArchiveError;
 
+/// Stands in place of the percent sign, which librrd takes for a format when it complains about a file.
+const ESCAPE: &str = "@";
 /// What stays as it is. No dot: a name cannot be `.`, `..`, hidden, or end like one of the files beside an archive.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 /// Most bytes of one part of a path. File systems take 255; endings need some.
@@ -14,13 +16,13 @@ const PART_MAX: usize = 200;
 /// The ending of an archive.
 const ENDING: &str = "rrd";
 
-/// The archive of a worker, relative to the folder of the archives. `eu.example.net/8081` is `eu%2Eexample%2Enet%2F8081.rrd`; a name
+/// The archive of a worker, relative to the folder of the archives. `eu.example.net/8081` is `eu@2Eexample@2Enet@2F8081.rrd`; a name
 /// too long for one file is cut into folders, each ending in `+`, which no other name has.
 pub(crate) fn of_worker(worker: &str) -> Result<PathBuf, ArchiveError> {
     if worker.is_empty() || worker.len() > Batch::WORKER_MAX || worker.chars().any(char::is_control) {
         return Err(ArchiveError::Name { worker: worker.into() });
     }
-    let mut rest: &str = &utf8_percent_encode(worker, ENCODED).to_string();
+    let mut rest: &str = &utf8_percent_encode(worker, ENCODED).to_string().replace('%', ESCAPE);
     let mut path = PathBuf::new();
     while rest.len() > PART_MAX {
         let (part, after) = rest.split_at(PART_MAX);
@@ -44,6 +46,7 @@ pub(crate) fn to_worker(path: &Path) -> Option<String> {
             part.strip_suffix(".rrd")?
         });
     }
+    let encoded = encoded.replace(ESCAPE, "%");
     let worker = percent_decode_str(&encoded).decode_utf8().ok()?.into_owned();
     // One name for each archive: what is written in another way belongs to nobody.
     (of_worker(&worker).ok()? == path).then_some(worker)
@@ -60,11 +63,11 @@ mod tests {
     #[test]
     fn names_as_an_admin_sees_them() {
         let path = of_worker("eu.example.net:8080/8081").unwrap();
-        assert_eq!(path, Path::new("eu%2Eexample%2Enet%3A8080%2F8081.rrd"));
+        assert_eq!(path, Path::new("eu@2Eexample@2Enet@3A8080@2F8081.rrd"));
         for bad in ["", "a\nb", "a\0", &"x".repeat(301)] {
             assert!(matches!(of_worker(bad), Err(ArchiveError::Name { .. })), "{bad:?}");
         }
-        for foreign in ["a", "a.rrd.new", "../a.rrd", "%41.rrd", "a/b.rrd", ".rrd", "é.rrd"] {
+        for foreign in ["a", "a.rrd.new", "../a.rrd", "@41.rrd", "%2E.rrd", "a/b.rrd", ".rrd", "é.rrd"] {
             assert_eq!(to_worker(Path::new(foreign)), None, "{foreign}");
         }
     }
@@ -75,7 +78,7 @@ mod tests {
             prop_assume!(worker.len() <= Batch::WORKER_MAX);
             let path = of_worker(&worker).unwrap();
             prop_assert!(path.components().all(|part| matches!(part, Component::Normal(name) if name.len() <= 255 - 10)));
-            prop_assert!(!path.to_str().unwrap().contains([':', '\\', '\'', '"']));
+            prop_assert!(!path.to_str().unwrap().contains([':', '\\', '\'', '"', '%']));
             prop_assert_eq!(to_worker(&path), Some(worker));
         }
 

@@ -318,5 +318,13 @@ fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<(), ArchiveError>) -
 }
 
 fn is_there(path: &Path) -> Result<bool, ArchiveError> {
-    path.try_exists().map_err(|error| ArchiveError::io(path, &error))
+    match fs::metadata(path) {
+        // librrd would wait for ever at the end of a pipe.
+        Ok(found) if !found.is_file() => {
+            Err(ArchiveError::Damaged { path: path.into(), why: "it is no file".into() })
+        }
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(ArchiveError::io(path, &error)),
+    }
 }

@@ -9,6 +9,13 @@ use crate::error::TakeError;
 pub const UNKNOWN_LINES: u32 = 1000;
 /// Most bytes of such a line's message, which is cut to it, and of its data, which is left out if it has more.
 pub const UNKNOWN_LINE_BYTES: usize = 4096;
+/// The same of any line: it is for people to read.
+pub const LINE_BYTES: usize = 32 << 10;
+/// A day, in ms.
+const DAY_MS: u64 = 86_400_000;
+/// The greatest number of a report, and the latest boot: 2^53 - 1, the greatest integer that every language's JSON holds. Sums of them
+/// stay far from the bounds of the database.
+const NUMBER_MAX: u64 = (1 << 53) - 1;
 /// Most bytes of each text in a state.
 const STATE_TEXT_MAX: usize = 1000;
 
@@ -26,7 +33,7 @@ pub struct Arrival {
 /// Whether a worker is in the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Standing {
-    /// It is.
+    /// It is. Each line is cut to [`LINE_BYTES`].
     Known,
     /// It is not: its samples are not kept, and of its lines only the newest [`UNKNOWN_LINES`], none with more than
     /// [`UNKNOWN_LINE_BYTES`]. What was kept while it was known stays.
@@ -140,6 +147,13 @@ impl Item {
     }
 }
 
+impl Prepared {
+    /// Whether a boot is further ahead than a clock that is a day wrong makes it: a mistake in its unit, most likely.
+    pub(crate) fn is_beyond(&self, boot: u64) -> bool {
+        boot > self.heard_ms.saturating_add(DAY_MS)
+    }
+}
+
 /// A time as the database can hold it.
 fn clamped(ms: u64) -> u64 {
     ms.min(i64::MAX.unsigned_abs())
@@ -153,25 +167,23 @@ fn check(batch: &Batch) -> Result<(), String> {
     if batch.reports.len() > Batch::REPORTS_MAX {
         return Err(format!("reports: {} of them, at most {}", batch.reports.len(), Batch::REPORTS_MAX));
     }
-    if batch.boot > i64::MAX.unsigned_abs() {
+    if batch.boot > NUMBER_MAX {
         return Err(format!("boot: {} is no time in ms since 1970", batch.boot));
     }
-    match batch.reports.iter().find(|report| report.seq == 0 || report.seq > i64::MAX.unsigned_abs()) {
+    match batch.reports.iter().find(|report| report.seq == 0 || report.seq > NUMBER_MAX) {
         Some(report) => Err(format!("seq: {} is no number of a report: they count 1, 2, 3", report.seq)),
         None => Ok(()),
     }
 }
 
 fn thing(told: &Told, standing: Standing) -> Result<Thing, String> {
-    let text = |text: &str| match standing {
-        Standing::Known => text.to_owned(),
-        Standing::Unknown => {
-            let end = (0..=UNKNOWN_LINE_BYTES.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-            text[..end.unwrap_or(0)].to_owned()
-        }
+    let most = if standing == Standing::Known { LINE_BYTES } else { UNKNOWN_LINE_BYTES };
+    let text = |text: &str| {
+        let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+        text[..end.unwrap_or(0)].to_owned()
     };
     let entry = |kind, level, message: &str, extra: Option<String>| {
-        let extra = extra.filter(|extra| standing == Standing::Known || extra.len() <= UNKNOWN_LINE_BYTES);
+        let extra = extra.filter(|extra| extra.len() <= most);
         Ok(Thing::Entry(Entry { kind, level, message: text(message), extra }))
     };
     let json = |json: serde_json::Result<String>| json.map_err(|error| error.to_string());

@@ -87,7 +87,7 @@ async fn a_database_that_may_not_be_written() {
     let _ = journal.order(Work::Sql("PRAGMA query_only = 1".into())).await;
     let refused = journal.take(arrival("a", 2)).await.unwrap_err();
     assert!(matches!(&refused, TakeError::Fault(JournalError::Denied { .. })), "{refused}");
-    journal.remember("{}".into(), Vec::new()).await.unwrap_err();
+    journal.remember("{}".into(), Vec::new(), Vec::new()).await.unwrap_err();
     assert!(journal.fault().is_some());
     sql(&journal, "PRAGMA query_only = 0").await;
     assert_eq!(journal.take(arrival("a", 2)).await.unwrap().fresh.len(), 1);

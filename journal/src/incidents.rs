@@ -6,6 +6,7 @@ use crate::{
     error::JournalError,
     journal::Journal,
     kind::{int, uint},
+    memory::json,
 };
 
 /// Most incidents that one query gives.
@@ -32,6 +33,19 @@ pub struct Step {
     pub letter: Option<u32>,
     /// What happened, as JSON.
     pub event: String,
+}
+
+/// A letter that tells of a step, until it is in the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// Its name, of which there is one.
+    pub name: String,
+    /// The sender's address.
+    pub from: String,
+    /// The readers' addresses.
+    pub to: Vec<String>,
+    /// The letter itself.
+    pub message: Vec<u8>,
 }
 
 /// An incident.
@@ -76,6 +90,14 @@ impl IncidentRow {
 }
 
 impl Journal {
+    /// Letters that were remembered and not yet posted.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn letters(&self) -> Result<Vec<Letter>, JournalError> {
+        self.readers.read(letters).await
+    }
+
     /// Incidents, open ones first, each part with the newest first: those after `before`, the last one of the page before. At most
     /// [`INCIDENTS_MAX`].
     ///
@@ -97,6 +119,15 @@ impl Journal {
         let id = id.to_owned();
         self.readers.read(move |connection| steps(connection, &id)).await
     }
+}
+
+fn letters(connection: &Connection) -> rusqlite::Result<Vec<Letter>> {
+    let mut statement =
+        connection.prepare_cached("SELECT name, sender, readers, message FROM letter ORDER BY name")?;
+    let letter = |row: &Row<'_>| {
+        Ok(Letter { name: row.get(0)?, from: row.get(1)?, to: json(row, 2)?, message: row.get(3)? })
+    };
+    statement.query_map([], letter)?.collect()
 }
 
 fn incidents(

@@ -165,13 +165,14 @@ fn greet(connection: &Connection, worker: &mut WorkerRow, batch: &Prepared) -> r
     }
     worker.known = known;
     worker.heard_ms = batch.heard_ms;
-    if batch.boot >= worker.boot && worker.kind != batch.kind {
-        worker.kind = batch.kind.into();
-    }
-    if batch.boot > worker.boot {
+    // One impossible boot must not make all lives after it look old.
+    if batch.boot > worker.boot || (batch.boot != worker.boot && batch.is_beyond(worker.boot)) {
         worker.boot = batch.boot;
         worker.said_seq = 0;
         (worker.state, worker.stopping_ms, worker.start_ms) = (None, None, None);
+    }
+    if batch.boot == worker.boot && worker.kind != batch.kind {
+        worker.kind = batch.kind.into();
     }
     Ok(())
 }

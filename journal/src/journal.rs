@@ -11,7 +11,7 @@ use crate::{
     arrival::{Arrival, Prepared, Receipt},
     database::Database,
     error::{JournalError, TakeError},
-    incidents::Step,
+    incidents::{Letter, Step},
     memory::{self, Memory},
     readers::Readers,
     spans::Spans,
@@ -97,22 +97,35 @@ impl Journal {
         let _ = self.order(Work::Alive { now_ms }).await;
     }
 
-    /// Stores the state of the alerts, any text, and the steps of incidents that it led to, in one transaction.
+    /// Stores the state of the alerts, any text, the steps of incidents that it led to, and the letters that tell of them, in one
+    /// transaction.
     ///
     /// # Errors
     /// It could not be written: neither the one nor the others.
-    pub async fn remember(&self, alerts: String, steps: Vec<Step>) -> Result<(), JournalError> {
-        self.order(Work::Remember { alerts, steps }).await.map(|_| ())
+    pub async fn remember(
+        &self,
+        alerts: String,
+        steps: Vec<Step>,
+        letters: Vec<Letter>,
+    ) -> Result<(), JournalError> {
+        self.order(Work::Remember { alerts, steps, letters }).await.map(|_| ())
     }
 
-    /// Forgets a worker and all it told; whether it was there. If it reports again, it is a new one.
+    /// A letter is in the outbox.
     ///
     /// # Errors
-    /// It could not be written. What is left of a worker that is gone goes with the next [`Journal::prune`].
+    /// It could not be written: it will be given again.
+    pub async fn posted(&self, letter: &str) -> Result<(), JournalError> {
+        self.order(Work::Posted { letter: letter.into() }).await.map(|_| ())
+    }
+
+    /// Forgets a worker; whether it was there. If it reports again, it is a new one. What it told goes with the next
+    /// [`Journal::prune`].
+    ///
+    /// # Errors
+    /// It could not be written.
     pub async fn forget(&self, worker: &str) -> Result<bool, JournalError> {
-        let was_there = self.order(Work::Forget { worker: worker.into() }).await? > 0;
-        while was_there && self.order(Work::Prune { now_ms: None, keep_ms: None }).await? > 0 {}
-        Ok(was_there)
+        Ok(self.order(Work::Forget { worker: worker.into() }).await? > 0)
     }
 
     /// Takes away, in slices between which batches are taken: lines, gaps, lives that are over, and incidents that are closed, all
@@ -121,7 +134,7 @@ impl Journal {
     /// # Errors
     /// It could not be written. What is gone is gone.
     pub async fn prune(&self, now_ms: u64, keep_ms: Option<u64>) -> Result<(), JournalError> {
-        while self.order(Work::Prune { now_ms: Some(now_ms), keep_ms }).await? > 0 {}
+        while self.order(Work::Prune { now_ms, keep_ms }).await? > 0 {}
         Ok(())
     }
 

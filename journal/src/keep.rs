@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 
 use crate::{
     UNKNOWN_KEPT_MS,
-    incidents::Step,
+    incidents::{Letter, Step},
     kind::int,
     memory::{fact, set_fact},
 };
@@ -53,8 +53,18 @@ pub(crate) fn regive(connection: &Connection, machine: Option<&str>) -> rusqlite
 }
 
 /// Stores the state of the alerts together with what it led to.
-pub(crate) fn remember(connection: &Connection, alerts: &str, steps: &[Step]) -> rusqlite::Result<()> {
+pub(crate) fn remember(
+    connection: &Connection,
+    alerts: &str,
+    steps: &[Step],
+    letters: &[Letter],
+) -> rusqlite::Result<()> {
     set_fact(connection, "alerts", alerts)?;
+    for Letter { name, from, to, message } in letters {
+        let readers = serde_json::Value::from(to.clone()).to_string();
+        let sql = "INSERT OR REPLACE INTO letter VALUES (?1, ?2, ?3, ?4)";
+        connection.prepare_cached(sql)?.execute(params![name, from, readers, message])?;
+    }
     for step in steps {
         let Step { incident, kind, server, opened_ms, at_ms, open, letter, event } = step;
         let (opened_ms, at_ms) = (int(*opened_ms), int(*at_ms));
@@ -67,6 +77,11 @@ pub(crate) fn remember(connection: &Connection, alerts: &str, steps: &[Step]) ->
         connection.prepare_cached(sql)?.execute((incident, at_ms, open, letter, event))?;
     }
     Ok(())
+}
+
+/// A letter is in the outbox.
+pub(crate) fn posted(connection: &Connection, name: &str) -> rusqlite::Result<u64> {
+    Ok(connection.prepare_cached("DELETE FROM letter WHERE name = ?1")?.execute([name])? as u64)
 }
 
 /// Forgets a worker: 1 if it was there. What it told goes slice by slice ([`prune`]).
@@ -94,6 +109,9 @@ pub(crate) fn prune(connection: &Connection, horizon_ms: Option<u64>) -> rusqlit
         "DELETE FROM entry WHERE id IN (SELECT id FROM (SELECT id, heard_ms FROM entry ORDER BY id LIMIT ?2)
          WHERE heard_ms < ?1)",
         "DELETE FROM gap WHERE (worker, from_ms) IN (SELECT worker, from_ms FROM gap WHERE to_ms < ?1 LIMIT ?2)",
+        // An archive that has refused it since has no place for it any more.
+        "DELETE FROM sample WHERE id IN (SELECT id FROM sample INDEXED BY sample_unfiled
+         WHERE filed_ms IS NULL AND at_ms < ?1 LIMIT ?2)",
         "DELETE FROM away WHERE from_ms IN (SELECT from_ms FROM away WHERE to_ms < ?1 LIMIT ?2)",
     ] {
         more |= connection.prepare_cached(sql)?.execute((horizon, SLICE))? > 0;

@@ -40,10 +40,10 @@ mod writer;
 #[cfg(test)]
 mod fault_tests;
 
-pub use arrival::{Arrival, Receipt, Standing, UNKNOWN_LINE_BYTES, UNKNOWN_LINES};
+pub use arrival::{Arrival, LINE_BYTES, Receipt, Standing, UNKNOWN_LINE_BYTES, UNKNOWN_LINES};
 pub use error::{JournalError, TakeError};
 pub use gap::Why;
-pub use incidents::{INCIDENTS_MAX, IncidentPlace, IncidentRow, Step};
+pub use incidents::{INCIDENTS_MAX, IncidentPlace, IncidentRow, Letter, Step};
 pub use journal::Journal;
 pub use lines::{InvalidLineId, LINES_MAX, Line, LineId, LineQuery, What};
 pub use lives::{Gap, LIVES_SHOWN, Life, MISSING_SHOWN, Mark, Pending, PendingId};

@@ -19,7 +19,7 @@ use crate::{
 /// Most lines that one query gives.
 pub const LINES_MAX: usize = 500;
 /// Rows looked at before the database is let go for a moment, so that what was written meanwhile can be tidied up.
-const SLICE: usize = 10_000;
+const SLICE: usize = 1000;
 /// How long a search may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -86,6 +86,13 @@ pub struct PendingId {
     number: u64,
 }
 
+impl PendingId {
+    /// Before all samples of a time, ms since 1970.
+    pub fn before(at_ms: u64) -> Self {
+        Self { at_ms, number: 0 }
+    }
+}
+
 impl Journal {
     /// Samples that are not in the archives yet, the oldest first.
     ///

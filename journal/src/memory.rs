@@ -49,7 +49,7 @@ pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Memory> {
     let mut statement = connection.prepare(
         "SELECT name, kind, known, boot, state_ms, state, heard_ms, stopping_ms, panic_ms, panic_message,
                 panic_place, coalesce(taken, 0), coalesce(missing, 0)
-         FROM worker LEFT JOIN (SELECT worker, sum(taken) AS taken, sum(upto - taken) AS missing
+         FROM worker LEFT JOIN (SELECT worker, CAST(total(taken) AS INTEGER) AS taken, CAST(total(upto - taken) AS INTEGER) AS missing
                                 FROM life GROUP BY worker) ON worker = id
          ORDER BY name",
     )?;

@@ -16,13 +16,13 @@ const READERS_MAX: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Readers {
     path: PathBuf,
-    places: Semaphore,
+    places: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl Readers {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, places: Semaphore::new(READERS_MAX), idle: Mutex::default() }
+        Self { path, places: Arc::new(Semaphore::new(READERS_MAX)), idle: Mutex::default() }
     }
 
     /// Reads on a blocking thread.
@@ -30,9 +30,14 @@ impl Readers {
         self: &Arc<Self>,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, JournalError> {
-        let _place = self.places.acquire().await.map_err(|_| JournalError::Closed)?;
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| JournalError::Closed)?;
         let readers = Arc::clone(self);
-        tokio::task::spawn_blocking(move || readers.read_now(read)).await.map_err(|_| JournalError::Closed)?
+        let work = move || {
+            // Whoever asked may go away: the place is free when the work is done.
+            let _place = place;
+            readers.read_now(read)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| JournalError::Closed)?
     }
 
     fn read_now<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, JournalError> {

@@ -71,4 +71,6 @@ CREATE TABLE step (
   id INTEGER PRIMARY KEY AUTOINCREMENT, incident TEXT NOT NULL, at_ms INTEGER NOT NULL, open INTEGER NOT NULL,
   letter INTEGER, event TEXT NOT NULL);
 CREATE INDEX step_incident ON step (incident);
+-- Letters of these steps that are not in the outbox yet. readers: a JSON array.
+CREATE TABLE letter (name TEXT PRIMARY KEY, sender TEXT NOT NULL, readers TEXT NOT NULL, message BLOB NOT NULL) WITHOUT ROWID;
 ";

@@ -15,7 +15,7 @@ use crate::{
     arrival::{Prepared, TakeAnswer},
     database::Database,
     error::{JournalError, TakeError},
-    incidents::Step,
+    incidents::{Letter, Step},
     intake::Intake,
     keep,
     memory::fact,
@@ -53,13 +53,17 @@ pub(crate) enum Work {
     Remember {
         alerts: String,
         steps: Vec<Step>,
+        letters: Vec<Letter>,
+    },
+    Posted {
+        letter: String,
     },
     Forget {
         worker: String,
     },
     /// One slice; 1 if there may be more.
     Prune {
-        now_ms: Option<u64>,
+        now_ms: u64,
         keep_ms: Option<u64>,
     },
     /// Whatever a test wants, before the transaction begins.
@@ -194,10 +198,11 @@ impl Writer {
                 }
                 0
             }
-            Work::Remember { alerts, steps } => {
-                keep::remember(connection, alerts, steps)?;
+            Work::Remember { alerts, steps, letters } => {
+                keep::remember(connection, alerts, steps, letters)?;
                 0
             }
+            Work::Posted { letter } => keep::posted(connection, letter)?,
             Work::Forget { worker } => {
                 self.intake.drop_worker(worker);
                 keep::forget(connection, worker)?
@@ -209,20 +214,17 @@ impl Writer {
         Ok(Done::Count(count))
     }
 
-    /// One slice of what is to go; without a time only of workers that were forgotten.
-    fn prune(&mut self, now_ms: Option<u64>, keep_ms: Option<u64>) -> rusqlite::Result<bool> {
+    /// One slice of what is to go.
+    fn prune(&mut self, now_ms: u64, keep_ms: Option<u64>) -> rusqlite::Result<bool> {
         // What goes may be at hand.
         self.intake.clear();
         let connection = &self.database.connection;
-        let mut more = false;
-        if let Some(now_ms) = now_ms {
-            self.now_ms = now_ms;
-            for worker in keep::silent_unknown(connection, now_ms)? {
-                keep::forget(connection, &worker)?;
-            }
-            more |= self.regiven && keep::drop_filed(connection, now_ms)? > 0;
+        self.now_ms = now_ms;
+        for worker in keep::silent_unknown(connection, now_ms)? {
+            keep::forget(connection, &worker)?;
         }
-        let horizon_ms = now_ms.zip(keep_ms).map(|(now, keep)| now.saturating_sub(keep));
+        let more = self.regiven && keep::drop_filed(connection, now_ms)? > 0;
+        let horizon_ms = keep_ms.map(|keep_ms| now_ms.saturating_sub(keep_ms));
         Ok(more | keep::prune(connection, horizon_ms)?)
     }
 

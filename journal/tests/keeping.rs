@@ -9,7 +9,7 @@ use std::path::Path;
 use rusqlite::Connection;
 use support::*;
 use switchboard_fleet::report::{Level, Told};
-use switchboard_journal::{IncidentRow, Journal, Step};
+use switchboard_journal::{IncidentRow, Journal, Letter, LineQuery, Step, TakeError};
 
 const MINUTE: u64 = 60_000;
 const DAY: u64 = 86_400_000;
@@ -81,6 +81,11 @@ async fn a_worker_that_is_forgotten_leaves_nothing() {
     take(&journal, known("b", BOOT, vec![info(1)])).await;
     assert!(!journal.forget("nobody").await.unwrap());
     assert!(journal.forget("a").await.unwrap());
+    assert!(
+        journal.lines(LineQuery::default()).await.unwrap().iter().all(|line| line.worker == "b"),
+        "at once"
+    );
+    journal.prune(NOW, None).await.unwrap();
     for (table, left) in [("worker", 1), ("entry", 1), ("sample", 0), ("life", 1), ("hole", 0), ("gone", 0)] {
         assert_eq!(count(folder.path(), table), left, "{table}");
     }
@@ -103,9 +108,12 @@ async fn what_is_too_old_goes_whatever_time_it_claims() {
     take(&journal, heard(NOW + 3 * DAY, BOOT + 1, late)).await;
     // The life that is over is the one at hand.
     take(&journal, heard(NOW, BOOT, vec![claims(2501)])).await;
-    journal.remember("{}".into(), vec![step("old", NOW, true), step("old", NOW, false)]).await.unwrap();
-    journal.remember("{}".into(), vec![step("open", NOW, true)]).await.unwrap();
-    journal.remember("{}".into(), vec![step("new", NOW + 3 * DAY, false)]).await.unwrap();
+    journal
+        .remember("{}".into(), vec![step("old", NOW, true), step("old", NOW, false)], Vec::new())
+        .await
+        .unwrap();
+    journal.remember("{}".into(), vec![step("open", NOW, true)], Vec::new()).await.unwrap();
+    journal.remember("{}".into(), vec![step("new", NOW + 3 * DAY, false)], Vec::new()).await.unwrap();
 
     journal.prune(NOW + 4 * DAY, None).await.unwrap();
     journal.prune(NOW + 4 * DAY, Some(5 * DAY)).await.unwrap();
@@ -150,7 +158,7 @@ async fn alerts_and_incidents_are_remembered_together() {
         let id = format!("i{n}");
         let closed = Step { opened_ms: NOW + n, ..step(&id, NOW + n + 10, false) };
         let steps = [step(&id, NOW + n, true), closed].into_iter().take(if n % 3 == 0 { 1 } else { 2 });
-        journal.remember(format!("state {n}"), steps.collect()).await.unwrap();
+        journal.remember(format!("state {n}"), steps.collect(), Vec::new()).await.unwrap();
     }
     journal.close().await;
     let (journal, memory) = open(folder.path());
@@ -185,4 +193,50 @@ async fn alerts_and_incidents_are_remembered_together() {
         [(NOW + 1, true, Some(1)), (NOW + 11, false, None)]
     );
     assert!(journal.incident("none").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn letters_stay_until_they_are_posted() {
+    let folder = tempfile::tempdir().unwrap();
+    let letter = |name: &str| Letter {
+        name: name.into(),
+        from: "a@example.net".into(),
+        to: vec!["b@example.net".into(), "c\"@example.net".into()],
+        message: b"Subject: x\r\n\r\n\xff\0".to_vec(),
+    };
+    let (journal, _) = open(folder.path());
+    journal.remember("{}".into(), Vec::new(), vec![letter("1-0"), letter("1-1")]).await.unwrap();
+    journal.posted("1-0").await.unwrap();
+    journal.posted("unheard of").await.unwrap();
+    journal.close().await;
+    let (journal, _) = open(folder.path());
+    assert_eq!(journal.letters().await.unwrap(), [letter("1-1")]);
+}
+
+#[tokio::test]
+async fn numbers_at_the_limit_do_not_stop_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, _) = open(folder.path());
+    let most = (1 << 53) - 1;
+    for boot in 1..=8 {
+        take(&journal, known("a", boot, vec![report(most, NOW, Told::Started)])).await;
+    }
+    for (boot, seq) in [(1, most + 1), (most + 1, 1)] {
+        let refused = journal.take(known("a", boot, vec![report(seq, NOW, Told::Started)])).await;
+        assert!(matches!(refused, Err(TakeError::Invalid(_))), "{refused:?}");
+    }
+    journal.close().await;
+    let (_journal, memory) = open(folder.path());
+    assert_eq!((memory.workers[0].taken, memory.workers[0].missing), (8, 8 * (most - 1)));
+}
+
+#[tokio::test]
+async fn one_impossible_boot_does_not_make_all_later_lives_look_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, _) = open(folder.path());
+    take(&journal, known("a", NOW + 400 * DAY, vec![report(1, NOW, Told::Stopping)])).await;
+    take(&journal, known("a", NOW, vec![report(1, NOW, Told::Started)])).await;
+    journal.close().await;
+    let (_journal, memory) = open(folder.path());
+    assert_eq!((memory.workers[0].boot, memory.workers[0].stopping_ms), (NOW, None));
 }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How long the monitor may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest silence, in seconds: 30 days.
 const LONGEST_S: u64 = 30 * 86_400;
 
@@ -54,10 +54,9 @@ pub(crate) struct ForgetArgs {
 
 /// Begins, ends or lists silences.
 pub(crate) fn silence(config: &Path, args: SilenceArgs) -> Outcome {
-    let covers = args.what.as_deref().map(covers);
-    let ask = match (covers, args.lasts_ms) {
-        (Some(covers), _) if args.end => Ask::End { covers },
-        (Some(covers), Some(lasts_ms)) => Ask::Silence { covers, lasts_ms, reason: args.reason },
+    let ask = match (args.what, args.lasts_ms) {
+        (Some(what), _) if args.end => Ask::End { what },
+        (Some(what), Some(lasts_ms)) => Ask::Silence { what, lasts_ms, reason: args.reason },
         _ => Ask::List,
     };
     say(ask_monitor(config, &ask)?)
@@ -66,16 +65,6 @@ pub(crate) fn silence(config: &Path, args: SilenceArgs) -> Outcome {
 /// Forgets a worker.
 pub(crate) fn forget(config: &Path, args: ForgetArgs) -> Outcome {
     say(ask_monitor(config, &Ask::Forget { worker: args.worker })?)
-}
-
-fn covers(what: &str) -> Covers {
-    // A server's name may have slashes only where its scheme ends.
-    let path = what.split_once("://").map_or(what, |(_, rest)| rest);
-    match what {
-        "all" => Covers::All,
-        _ if path.contains('/') => Covers::Worker(what.into()),
-        _ => Covers::Server(what.trim_end_matches('/').into()),
-    }
 }
 
 fn ask_monitor(config: &Path, ask: &Ask) -> anyhow::Result<Told> {
@@ -101,10 +90,8 @@ fn say(told: Told) -> Outcome {
 }
 
 fn words(silence: &Silence) -> String {
-    let what = match &silence.covers {
-        Covers::All => "everything",
-        Covers::Server(name) | Covers::Worker(name) => name,
-    };
+    let everything = silence.covers == Covers::All;
+    let what = if everything { "everything" } else { control::name(&silence.covers) };
     let left = lasting(silence.until_ms.saturating_sub(now_ms()));
     format!("{what}: silent until {} ({left} left): {}", moment(silence.until_ms), silence.reason)
 }
@@ -144,17 +131,5 @@ mod tests {
         for text in ["", "5", "0s", "-1h", "31d", "1 h", "99999999999999999999d", "1w", "h"] {
             assert!(duration_ms(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn what_is_covered() {
-        assert_eq!(covers("all"), Covers::All);
-        assert_eq!(covers("eu.example.net"), Covers::Server("eu.example.net".into()));
-        assert_eq!(covers("https://eu.example.net"), Covers::Server("https://eu.example.net".into()));
-        assert_eq!(
-            covers("https://eu.example.net/8081"),
-            Covers::Worker("https://eu.example.net/8081".into())
-        );
-        assert_eq!(covers("127.0.0.1:8080/8081"), Covers::Worker("127.0.0.1:8080/8081".into()));
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use switchboard_alert::rules::Event;
-use switchboard_archive::{Band, ChartName, ChartRequest, Mark, MarkKind, Picture, Reason, Theme};
+use switchboard_archive::{Band, ChartName, ChartRequest, Mark, MarkKind, Period, Picture, Reason, Theme};
 use switchboard_fleet::report::WorkerKind;
 use switchboard_journal::{JournalError, Standing, Why};
 use switchboard_pages::Scope;
@@ -12,40 +12,40 @@ use crate::{
     clock::{now_ms, seconds},
     desk::Desk,
     looking,
-    watched::server_of,
+    roster::Entry,
 };
 
 /// An instance that gave no sample for so long has a gap that is going on, in ms.
 const SILENT_MS: u64 = 150_000;
 
 /// Whether a chart of a scope shows a worker.
-fn has(scope: &Scope, name: &str) -> bool {
+fn has(desk: &Desk, scope: &Scope, name: &str) -> bool {
     match scope {
         Scope::All => true,
-        Scope::Server(server) => server_of(name) == server,
+        Scope::Server(server) => desk.watched.server_of(name) == server,
         Scope::Worker(worker) => name == worker,
     }
 }
 
-/// The instances of a scope that one chart shows: the first [`ChartRequest::WORKERS_MAX`] by name.
-pub(crate) fn shown(desk: &Desk, scope: &Scope) -> Vec<String> {
-    let mut names = instances(desk, scope);
+/// The instances of a scope that a chart over a period shows: the first [`ChartRequest::WORKERS_MAX`] by name.
+pub(crate) fn shown(desk: &Desk, scope: &Scope, period: Period) -> Vec<String> {
+    let mut names = instances(desk, scope, period);
     names.truncate(ChartRequest::WORKERS_MAX);
     names
 }
 
-/// All instances of a scope, by name: those that report, and those that only have an archive.
-pub(crate) fn instances(desk: &Desk, scope: &Scope) -> Vec<String> {
-    let mut names: BTreeSet<String> = desk.archives.workers().unwrap_or_default().into_iter().collect();
+/// The instances of a scope that have reported within a period, by name, and those that only have an archive that was written in it.
+pub(crate) fn instances(desk: &Desk, scope: &Scope, period: Period) -> Vec<String> {
+    let since_ms = now_ms().saturating_sub(u64::try_from(period.seconds()).unwrap_or(0) * 1000);
+    let written = desk.archived().into_iter().filter(|(_, written_ms)| *written_ms >= since_ms);
+    let mut names: BTreeSet<String> = written.map(|(name, _)| name).collect();
     let roster = desk.roster();
-    names.extend(
-        roster
-            .iter()
-            .filter(|(_, e)| e.kind == WorkerKind::Instance && e.standing == Standing::Known)
-            .map(|(name, _)| name.clone()),
-    );
+    let counts = |entry: &Entry| {
+        entry.kind == WorkerKind::Instance && entry.standing == Standing::Known && entry.heard_ms >= since_ms
+    };
+    names.extend(roster.iter().filter(|(_, entry)| counts(entry)).map(|(name, _)| name.clone()));
     drop(roster);
-    names.into_iter().filter(|name| has(scope, name)).collect()
+    names.into_iter().filter(|name| has(desk, scope, name)).collect()
 }
 
 /// A chart that ends now.
@@ -95,7 +95,7 @@ fn reason(why: Why) -> Reason {
 /// The chart of the hour before, for a letter; `None` if there is none to be had.
 pub(crate) async fn for_letter(desk: &Desk, event: &Event) -> Option<Arc<Picture>> {
     let name: ChartName = looking::chart_of(event.kind).parse().ok()?;
-    let workers = shown(desk, &looking::scope(event));
+    let workers = shown(desk, &looking::scope(event), name.period);
     let request = request(desk, name, Theme::Light, workers).await.ok()?;
     desk.charts.draw(&request).await.ok()
 }

@@ -3,6 +3,7 @@
 //! Not by HTTP, where any page in a browser on this machine could ask for the same.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -22,7 +23,9 @@ use tokio::{
 use crate::{clock::now_ms, desk::Desk};
 
 /// How long a caller may take to say what it wants, and to take its answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How everything is named.
+const ALL: &str = "all";
 /// Most bytes of a line.
 const LINE_MAX: u64 = 64 << 10;
 /// A pause after a failure to accept, which may last.
@@ -34,8 +37,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) enum Ask {
     /// A silence from now on.
     Silence {
-        /// What it covers.
-        covers: Covers,
+        /// What it covers: `all`, a server or a worker.
+        what: String,
         /// How long, in ms.
         lasts_ms: u64,
         /// Why.
@@ -44,7 +47,7 @@ pub(crate) enum Ask {
     /// Ends silences of exactly this.
     End {
         /// What they cover.
-        covers: Covers,
+        what: String,
     },
     /// All silences.
     List,
@@ -133,8 +136,9 @@ async fn answer(desk: &Desk, mut stream: UnixStream) -> io::Result<()> {
 
 async fn do_it(desk: &Desk, ask: Ask) -> anyhow::Result<Told> {
     match ask {
-        Ask::List => Ok(Told::Silences(in_force(desk).await)),
-        Ask::Silence { covers, lasts_ms, reason } => {
+        Ask::List => Ok(Told::Silences(in_force(desk))),
+        Ask::Silence { what, lasts_ms, reason } => {
+            let covers = covers(desk, &what)?;
             let from_ms = now_ms();
             let until_ms = from_ms.saturating_add(lasts_ms);
             let silence = Silence { covers, from_ms, until_ms, reason };
@@ -142,24 +146,55 @@ async fn do_it(desk: &Desk, ask: Ask) -> anyhow::Result<Told> {
             tracing::info!(covers = ?silence.covers, until_ms, reason = silence.reason, "silence begins");
             Ok(Told::Silences(vec![silence]))
         }
-        Ask::End { covers } => {
+        Ask::End { what } => {
             let ended =
-                change(desk, |alerts| Ok(alerts.end_silences(|silence| silence.covers == covers))).await?;
+                change(desk, |alerts| Ok(alerts.end_silences(|silence| name(&silence.covers) == what)))
+                    .await?;
             anyhow::ensure!(
                 ended > 0,
                 "no such silence is in force: `switchboard-monitor silence --list` shows them"
             );
-            tracing::info!(?covers, "silence ended by hand");
+            tracing::info!(what, "silence ended by hand");
             Ok(Told::Done(format!("{ended} ended")))
         }
         Ask::Forget { worker } => {
-            let known = desk.journal.forget(&worker).await?;
-            anyhow::ensure!(known, "{worker:?} has never reported: the overview page has the names");
-            desk.roster().forget(&worker);
+            let was_here = desk.roster().forget(&worker);
+            let was_there = desk.journal.forget(&worker).await?;
+            anyhow::ensure!(
+                was_here || was_there,
+                "{worker:?} has never reported: the overview page has the names"
+            );
             desk.changed();
             tracing::info!(worker, "forgotten");
             Ok(Told::Done(format!("{worker} is forgotten; its archive is kept")))
         }
+    }
+}
+
+/// What a silence of this name covers.
+fn covers(desk: &Desk, what: &str) -> anyhow::Result<Covers> {
+    if what == ALL {
+        return Ok(Covers::All);
+    }
+    let mut workers: BTreeSet<String> = desk.watched.expected().map(|(name, _)| name).collect();
+    workers.extend(desk.roster().iter().map(|(name, _)| name.clone()));
+    if workers.contains(what) {
+        return Ok(Covers::Worker(what.into()));
+    }
+    let servers: BTreeSet<&str> = workers.iter().map(|name| desk.watched.server_of(name)).collect();
+    anyhow::ensure!(
+        servers.contains(what),
+        "{what:?} is no worker and no server that is known here; servers: {}; a worker is named as on the overview page",
+        servers.into_iter().collect::<Vec<_>>().join(" ")
+    );
+    Ok(Covers::Server(what.into()))
+}
+
+/// How a person names it.
+pub(crate) fn name(covers: &Covers) -> &str {
+    match covers {
+        Covers::All => ALL,
+        Covers::Server(name) | Covers::Worker(name) => name,
     }
 }
 
@@ -171,20 +206,16 @@ async fn change<T>(
     let mut alerts = desk.alerts.lock().await;
     let mut after = alerts.clone();
     let done = change(&mut after)?;
-    desk.journal.remember(serde_json::to_string(&after)?, Vec::new()).await?;
+    desk.journal.remember(serde_json::to_string(&after)?, Vec::new(), Vec::new()).await?;
+    desk.publish(&after);
     *alerts = after;
     desk.changed();
     Ok(done)
 }
 
 /// The silences that are in force now.
-pub(crate) async fn in_force(desk: &Desk) -> Vec<Silence> {
+pub(crate) fn in_force(desk: &Desk) -> Vec<Silence> {
     let now_ms = now_ms();
-    let alerts = desk.alerts.lock().await;
-    alerts
-        .silences()
-        .iter()
-        .filter(|silence| (silence.from_ms..silence.until_ms).contains(&now_ms))
-        .cloned()
-        .collect()
+    let in_force = |silence: &&Silence| (silence.from_ms..silence.until_ms).contains(&now_ms);
+    desk.published().silences().iter().filter(in_force).cloned().collect()
 }

@@ -22,12 +22,16 @@ impl Cpu {
         if self.told.back().is_some_and(|&(at, cpu)| at_ms < at || cpu_us < cpu) {
             self.told.clear();
         }
-        while self.told.len() > 1 && self.told.get(1).is_some_and(|&(at, _)| at + WINDOW_MS <= at_ms) {
+        while self.told.len() > 1
+            && self.told.get(1).is_some_and(|&(at, _)| at.saturating_add(WINDOW_MS) <= at_ms)
+        {
             self.told.pop_front();
         }
         // The latest always counts; those between are thinned out.
         let before = self.told.len().checked_sub(2).and_then(|index| self.told.get(index));
-        if before.is_some_and(|&(at, _)| self.told.back().is_some_and(|&(last, _)| last < at + APART_MS)) {
+        if before.is_some_and(|&(at, _)| {
+            self.told.back().is_some_and(|&(last, _)| last < at.saturating_add(APART_MS))
+        }) {
             self.told.pop_back();
         }
         self.told.push_back((at_ms, cpu_us));

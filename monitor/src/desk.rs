@@ -1,6 +1,9 @@
 //! What the tasks of the monitor share.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use switchboard_alert::{
     letter::Writer,
@@ -14,8 +17,10 @@ use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore, watch};
 
 use crate::{clock::now_ms, roster::Roster, watched::Watched};
 
-/// Bodies of reports that are in memory at a time, each of at most 4 MiB; whoever has one more waits.
+/// Long bodies of reports that are in memory at a time, each of at most 4 MiB.
 const BODIES_MAX: usize = 32;
+/// The list of archives is read anew after so long.
+const LISTED_FOR: Duration = Duration::from_secs(10);
 /// Pages that watch at a time.
 const WATCHERS_MAX: usize = 200;
 
@@ -52,10 +57,16 @@ pub(crate) struct Desk {
     pub(crate) watchers: Arc<Semaphore>,
     /// Since when this monitor listens, ms since 1970.
     pub(crate) started_ms: u64,
+    /// The alerts as last written down, for those who only look.
+    published: Mutex<Arc<Alerts>>,
+    archived: Mutex<Archived>,
     roster: Mutex<Roster>,
     changes: watch::Sender<u64>,
     mail: Mutex<Option<String>>,
 }
+
+/// When the list of archives was read, and what it said.
+type Archived = (Option<Instant>, Vec<(String, u64)>);
 
 /// What a desk is made of.
 pub(crate) struct Parts {
@@ -81,6 +92,7 @@ impl Desk {
             journal: parts.journal,
             archives: parts.archives,
             charts: parts.charts,
+            published: Mutex::new(Arc::new(parts.alerts.clone())),
             alerts: AsyncMutex::new(parts.alerts),
             writer: parts.writer,
             outbox: Arc::new(parts.outbox),
@@ -89,6 +101,7 @@ impl Desk {
             bodies: Semaphore::new(BODIES_MAX),
             watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
             started_ms: now_ms(),
+            archived: Mutex::default(),
             roster: Mutex::new(parts.roster),
             changes: watch::Sender::new(0),
             mail: Mutex::default(),
@@ -98,6 +111,32 @@ impl Desk {
     /// What is known of each worker.
     pub(crate) fn roster(&self) -> MutexGuard<'_, Roster> {
         self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The alerts as last written down.
+    pub(crate) fn published(&self) -> Arc<Alerts> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// To be called by the holder of the alerts when they are written down.
+    pub(crate) fn publish(&self, alerts: &Alerts) {
+        *self.published.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(alerts.clone());
+    }
+
+    /// Who has an archive, and when it was last written, ms since 1970. As of some seconds ago.
+    pub(crate) fn archived(&self) -> Vec<(String, u64)> {
+        let mut known = self.archived.lock().unwrap_or_else(PoisonError::into_inner);
+        let (read_at, list) = &mut *known;
+        if read_at.is_none_or(|at| at.elapsed() >= LISTED_FOR) {
+            let written = |name: String| {
+                let modified = std::fs::metadata(self.archives.path(&name).ok()?).ok()?.modified().ok()?;
+                let since = modified.duration_since(std::time::UNIX_EPOCH).ok()?;
+                Some((name, u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
+            };
+            *list = self.archives.workers().unwrap_or_default().into_iter().filter_map(written).collect();
+            *read_at = Some(Instant::now());
+        }
+        list.clone()
     }
 
     /// Tells whoever watches a page that it is no longer the same.

@@ -58,7 +58,15 @@ pub(crate) fn run(config: &Path, args: Args) -> Outcome {
             );
         }
     };
-    let workers = chosen(&config.monitor.archives, args.workers, args.server.as_deref())?;
+    let mut workers = chosen(&config.monitor.archives, args.workers)?;
+    if let Some(server) = &args.server {
+        workers.retain(|name| server_of(name, config.server.as_str()) == server);
+    }
+    if workers.is_empty() {
+        return Err(
+            anyhow!("{}: no archives of such instances yet", config.monitor.archives.display()).into()
+        );
+    }
     let name = ChartName { kind: args.kind, size: args.size, period: args.period, format };
     let mut request = ChartRequest::new(name, workers, seconds(now_ms()));
     request.theme = if args.light { Theme::Light } else { Theme::Dark };
@@ -70,17 +78,12 @@ pub(crate) fn run(config: &Path, args: Args) -> Outcome {
     Ok(())
 }
 
-fn chosen(folder: &Path, named: Vec<String>, server: Option<&str>) -> anyhow::Result<Vec<String>> {
+fn chosen(folder: &Path, named: Vec<String>) -> anyhow::Result<Vec<String>> {
     let there = workers_in(folder)?;
     if let Some(stranger) = named.iter().find(|name| !there.contains(name)) {
         bail!("{}: no archive of {stranger:?}; there are: {}", folder.display(), there.join(" "));
     }
-    let mut workers = if named.is_empty() { there } else { named };
-    workers.retain(|name| server.is_none_or(|server| server_of(name) == server));
-    if workers.is_empty() {
-        bail!("{}: no archives of such instances yet", folder.display());
-    }
-    Ok(workers)
+    Ok(if named.is_empty() { there } else { named })
 }
 
 fn period(text: &str) -> Result<Period, String> {

@@ -1,30 +1,36 @@
 //! `POST /report`: admitted, read, taken by the journal, and only then answered.
 
 use std::{
-    net::SocketAddr,
+    ops::Deref,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use axum::{
     Extension, Json,
-    body::{Body, to_bytes},
+    body::{Body, HttpBody},
     extract::State,
     response::{IntoResponse, Response},
 };
+use bytes::BytesMut;
 use http::{Request, StatusCode, header::RETRY_AFTER};
+use http_body_util::BodyExt;
 use switchboard_fleet::report::{Batch, Taken};
 use switchboard_journal::{Arrival, TakeError};
-use tokio::time::timeout;
+use tokio::{sync::SemaphorePermit, time::timeout};
 
 use crate::{
-    admission::{self, NotAdmitted},
+    admission::{self, Caller, NotAdmitted},
     clock::now_ms,
     desk::Desk,
     roster::News,
     watched::Proof,
 };
 
+/// A body up to this length needs no place among the long ones, in bytes.
+const SHORT_MAX: usize = 16 << 10;
+/// A long one waits so long for a place.
+const PLACE_WITHIN: Duration = Duration::from_secs(2);
 /// A body must have arrived within this.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 
@@ -50,30 +56,60 @@ pub(crate) enum Refusal {
 /// Takes a batch.
 pub(crate) async fn report(
     State(desk): State<Arc<Desk>>,
-    Extension(peer): Extension<SocketAddr>,
+    Extension(caller): Extension<Caller>,
     request: Request<Body>,
 ) -> Result<Json<Taken>, Refusal> {
     let (parts, body) = request.into_parts();
-    let proof = admission::reporter(
-        peer.ip(),
-        &parts.method,
-        parts.uri.path(),
-        &parts.headers,
-        &desk.keys,
-        SystemTime::now(),
-    )?;
-    let batch = {
-        let _place = desk.bodies.acquire().await.map_err(|_| Refusal::Later("the monitor ends".into()))?;
-        let body = timeout(BODY_WITHIN, to_bytes(body, Batch::BYTES_MAX)).await.map_err(|_| Refusal::Slow)?;
-        let body = body.map_err(|_| Refusal::TooLarge)?;
-        if proof == Proof::Signed {
-            admission::signed_body(&parts.headers, &body)?;
-        }
-        read(&body)?
-    };
+    let (call, page) = ((&parts.method, parts.uri.path()), desk.config.monitor.page.as_deref());
+    let proof = admission::reporter(caller, call, &parts.headers, page, &desk.keys, SystemTime::now())?;
+    let body = timeout(BODY_WITHIN, whole(&desk, body)).await.map_err(|_| Refusal::Slow)??;
+    if proof == Proof::Signed {
+        admission::signed_body(&parts.headers, &body)?;
+    }
+    let batch = read(&body)?;
+    drop(body);
     // On a task of its own: a caller that hangs up must not leave it half done.
     let taken = tokio::spawn(take_in(desk, batch, proof)).await;
     taken.map_err(|_| Refusal::Later("the monitor failed: look at its log".into()))?.map(Json)
+}
+
+/// A body in memory, with its place if it needs one. A short one does not: slow callers with little to say hold nobody up.
+#[derive(Debug)]
+struct Whole<'a> {
+    bytes: BytesMut,
+    _place: Option<SemaphorePermit<'a>>,
+}
+
+impl Deref for Whole<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+async fn whole(desk: &Desk, mut body: Body) -> Result<Whole<'_>, Refusal> {
+    if body.size_hint().lower() > Batch::BYTES_MAX as u64 {
+        return Err(Refusal::TooLarge);
+    }
+    let mut whole = Whole { bytes: BytesMut::new(), _place: None };
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Refusal::Malformed("the body broke off".into()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.bytes.len() + data.len() > Batch::BYTES_MAX {
+            return Err(Refusal::TooLarge);
+        }
+        if whole._place.is_none() && whole.bytes.len() + data.len() > SHORT_MAX {
+            let place = timeout(PLACE_WITHIN, desk.bodies.acquire()).await;
+            whole._place = Some(place.ok().and_then(Result::ok).ok_or_else(busy)?);
+        }
+        whole.bytes.extend_from_slice(&data);
+    }
+    Ok(whole)
+}
+
+fn busy() -> Refusal {
+    Refusal::Later("too many long batches at a time: send it again in a moment".into())
 }
 
 /// A batch from its JSON.

@@ -30,6 +30,8 @@ pub(crate) fn start(reporter: Option<&Reporter>) -> Result<(), Failure> {
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr)
+        // What cannot be written, as when the disk behind it is full, must not end whoever says it.
+        .log_internal_errors(false)
         .with_filter(filter);
     tracing_subscriber::registry().with(lines).with(reporter.map(Reporter::layer)).init();
     Ok(())

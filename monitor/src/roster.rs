@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use switchboard_alert::rules::{Panicked, View};
 use switchboard_archive::Problem;
 use switchboard_fleet::report::{Report, Told, WorkerKind, WorkerState};
-use switchboard_journal::{Remembered, Standing};
+use switchboard_journal::{Remembered, Standing, UNKNOWN_KEPT_MS};
 
-use crate::{
-    cpu::Cpu,
-    watched::{Watched, server_of},
-};
+use crate::{cpu::Cpu, watched::Watched};
+
+/// A day, in ms.
+const DAY_MS: u64 = 86_400_000;
+/// A panic that is heard of late counts as of so many ms ago, at most.
+const LATE_MS: u64 = 30 * 60_000;
 
 /// One worker.
 #[derive(Debug, Clone)]
@@ -29,6 +31,8 @@ pub(crate) struct Entry {
     pub(crate) stopping_ms: Option<u64>,
     /// Its last panic.
     pub(crate) panic: Option<Panicked>,
+    /// Its life and number.
+    panic_of: (u64, u64),
     /// Reports taken, of all lives that are remembered.
     pub(crate) taken: u64,
     /// Reports missing among them.
@@ -70,24 +74,33 @@ impl Roster {
     /// Takes in a batch. An old batch, of a life that is over, changes only what is counted.
     pub(crate) fn hear(&mut self, news: &News<'_>) {
         let entry = self.workers.entry(news.worker.to_owned()).or_insert_with(|| Entry::new(news));
-        entry.heard_ms = entry.heard_ms.max(news.heard_ms);
+        // Not the greater of both: the clock may have been set back.
+        entry.heard_ms = news.heard_ms;
         entry.standing = news.standing;
         entry.missing = entry.missing.saturating_add_signed(news.missing_change);
         entry.taken += news.fresh.len() as u64;
-        if news.boot > entry.boot {
+        // One impossible boot must not make all lives after it look old.
+        let beyond = entry.boot > news.heard_ms.saturating_add(DAY_MS);
+        if news.boot > entry.boot || (news.boot != entry.boot && beyond) {
             entry.boot = news.boot;
             entry.kind = news.kind;
             entry.stopping_ms = None;
             entry.cpu.clear();
         }
         for report in news.fresh {
-            entry.take_in(report, news.boot);
+            entry.take_in(report, news);
         }
     }
 
-    /// Forgets a worker.
-    pub(crate) fn forget(&mut self, name: &str) {
-        self.workers.remove(name);
+    /// Forgets a worker. Whether it was there.
+    pub(crate) fn forget(&mut self, name: &str) -> bool {
+        self.workers.remove(name).is_some()
+    }
+
+    /// Forgets unknown workers that the journal forgets too.
+    pub(crate) fn forget_strangers(&mut self, now_ms: u64) {
+        let horizon_ms = now_ms.saturating_sub(UNKNOWN_KEPT_MS);
+        self.workers.retain(|_, entry| entry.standing == Standing::Known || entry.heard_ms >= horizon_ms);
     }
 
     /// One worker.
@@ -103,10 +116,10 @@ impl Roster {
     /// The workers that are watched, as the rules want to see them.
     pub(crate) fn views(&self, watched: &Watched, problems: &[Problem]) -> Vec<View> {
         let mut views: BTreeMap<String, View> =
-            watched.expected().map(|(name, kind)| (name.clone(), never_heard(name, kind))).collect();
+            watched.expected().map(|(name, kind)| (name.clone(), never_heard(name, kind, watched))).collect();
         for (name, entry) in &self.workers {
             if entry.standing == Standing::Known && watched.is_watched(name, entry.kind) {
-                views.insert(name.clone(), entry.view(name));
+                views.insert(name.clone(), entry.view(name, watched));
             }
         }
         for problem in problems {
@@ -128,6 +141,7 @@ impl Entry {
             heard_ms: news.heard_ms,
             stopping_ms: None,
             panic: None,
+            panic_of: (0, 0),
             taken: 0,
             missing: 0,
             cpu: Cpu::default(),
@@ -139,14 +153,15 @@ impl Entry {
         self.cpu.share()
     }
 
-    fn take_in(&mut self, report: &Report, boot: u64) {
+    fn take_in(&mut self, report: &Report, news: &News<'_>) {
         if let Told::Panic { message, place } = &report.told
-            && self.panic.as_ref().is_none_or(|known| known.at_ms <= report.at_ms)
+            && self.panic_of <= (news.boot, report.seq)
         {
-            self.panic =
-                Some(Panicked { at_ms: report.at_ms, message: message.clone(), place: place.clone() });
+            self.panic_of = (news.boot, report.seq);
+            let at_ms = told_when(report.at_ms, news.heard_ms);
+            self.panic = Some(Panicked { at_ms, message: message.clone(), place: place.clone() });
         }
-        if boot != self.boot {
+        if news.boot != self.boot {
             return;
         }
         // Whoever says anything after that it stops has not stopped.
@@ -157,10 +172,10 @@ impl Entry {
         }
     }
 
-    fn view(&self, name: &str) -> View {
+    fn view(&self, name: &str, watched: &Watched) -> View {
         View {
             name: name.into(),
-            server: server_of(name).into(),
+            server: watched.server_of(name).into(),
             kind: self.kind,
             heard_ms: Some(self.heard_ms),
             stopping_ms: self.stopping_ms,
@@ -171,8 +186,13 @@ impl Entry {
     }
 }
 
+/// The time of a panic as the rules take it: not ahead of our clock, and one that comes late is told all the same.
+fn told_when(at_ms: u64, heard_ms: u64) -> u64 {
+    at_ms.clamp(heard_ms.saturating_sub(LATE_MS), heard_ms)
+}
+
 fn entry(one: Remembered) -> Entry {
-    let panic = one.panic.map(|(at_ms, message, place)| Panicked { at_ms, message, place });
+    let panic = |(at_ms, message, place)| Panicked { at_ms: told_when(at_ms, one.heard_ms), message, place };
     Entry {
         kind: one.kind,
         standing: one.standing,
@@ -180,15 +200,16 @@ fn entry(one: Remembered) -> Entry {
         state: one.state,
         heard_ms: one.heard_ms,
         stopping_ms: one.stopping_ms,
-        panic,
+        panic: one.panic.map(panic),
+        panic_of: (0, 0),
         taken: one.taken,
         missing: one.missing,
         cpu: Cpu::default(),
     }
 }
 
-fn never_heard(name: String, kind: WorkerKind) -> View {
-    let server = server_of(&name).to_owned();
+fn never_heard(name: String, kind: WorkerKind, watched: &Watched) -> View {
+    let server = watched.server_of(&name).to_owned();
     View {
         name,
         server,
@@ -255,11 +276,31 @@ mod tests {
         let entry = roster.get("127.0.0.1:8080/8081").unwrap();
         assert_eq!((entry.cpu(), entry.stopping_ms, entry.taken), (Some(1.0), None, 5));
         assert_eq!(entry.panic.as_ref().map(|panic| panic.at_ms), Some(81_000));
+        let panicked =
+            |message: &str| vec![(u64::MAX, Told::Panic { message: message.into(), place: "p".into() })];
+        for (boot, message, expected) in [
+            (1, "an older number", (81_000, "m")),
+            (2, "ahead of our clock", (100_000, "ahead of our clock")),
+        ] {
+            hear(&mut roster, boot, panicked(message));
+            let panic = roster.get("127.0.0.1:8080/8081").unwrap().panic.clone().unwrap();
+            assert_eq!((panic.at_ms, panic.message.as_str()), expected);
+        }
         hear(&mut roster, 2, vec![(90_000, Told::Stopping)]);
         assert_eq!(roster.get("127.0.0.1:8080/8081").unwrap().stopping_ms, Some(90_000));
         hear(&mut roster, 3, vec![(91_000, Told::Started)]);
         let entry = roster.get("127.0.0.1:8080/8081").unwrap();
         assert_eq!((entry.boot, entry.cpu(), entry.stopping_ms), (3, None, None));
+    }
+
+    #[test]
+    fn clocks_that_are_set_back_and_boots_that_cannot_be() {
+        let mut roster = Roster::default();
+        hear(&mut roster, 1 << 52, vec![(0, Told::Stopping)]);
+        roster.workers.get_mut("127.0.0.1:8080/8081").unwrap().heard_ms = 9_000_000;
+        hear(&mut roster, 5, vec![(1, Told::Started)]);
+        let entry = roster.get("127.0.0.1:8080/8081").unwrap();
+        assert_eq!((entry.heard_ms, entry.boot, entry.stopping_ms), (100_000, 5, None));
     }
 
     #[test]

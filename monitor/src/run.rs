@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use switchboard_alert::{
     letter::Writer,
     post::{MailServer, Outbox, Postman},
@@ -59,6 +60,10 @@ pub(crate) struct Args {
 /// Runs until SIGTERM or Ctrl-C.
 pub(crate) fn run(config: &Path, args: Args) -> Outcome {
     let config = config::load(config)?;
+    // A connection is a file, and so is each archive: what a login shell allows is not enough for both.
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(live(config, args));
     // What still blocks a thread, such as a name that is being looked up, is not waited for.
@@ -101,28 +106,36 @@ async fn live(config: Config, args: Args) -> Outcome {
     let own = own_url(address);
     let postman = Postman::new(desk.outbox.clone(), mail_server);
     tasks.spawn(filing::forever(desk.clone()));
-    tasks.spawn(upkeep::forever(desk.clone()));
+    tasks.spawn(upkeep::live(desk.clone()));
+    tasks.spawn(upkeep::tidy(desk.clone()));
     tasks.spawn(looking::forever(desk.clone(), Caller::new()?, own));
     tasks.spawn(mail::forever(desk.clone(), postman));
     tasks.spawn(control.serve(desk.clone()));
     let (end, ended) = oneshot::channel();
-    let server = tokio::spawn(web::serve(listener, desk.clone(), ended));
+    let mut server = tokio::spawn(web::serve(listener, desk.clone(), ended));
     tracing::info!(%address, "ready");
     // The parent reads this line; without a reader the monitor serves all the same.
     let _ = writeln!(io::stdout(), "listening on {address}");
     let ended_well = tokio::select! {
         () = stop => Ok(()),
+        _ = &mut server => Err(failed()),
         // None of them ends by itself. Whoever started this program starts it again.
-        _ = tasks.join_next() => Err(anyhow!("a part of the monitor failed, see the panic in its log; it ends to be started again")),
+        _ = tasks.join_next() => Err(failed()),
     };
     tracing::info!("stopping");
     // While the listener is still there, so that this monitor hears that it stops.
     drop(tokio::task::spawn_blocking(move || drop(worker)).await);
     drop(end);
-    let _ = timeout(ENDING, server).await;
+    if !server.is_finished() {
+        let _ = timeout(ENDING, server).await;
+    }
     tasks.shutdown().await;
     desk.journal.alive(now_ms()).await;
     Ok(ended_well?)
+}
+
+fn failed() -> anyhow::Error {
+    anyhow!("a part of the monitor failed: the lines above say which; it ends, to be started again")
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -5,15 +5,11 @@ use std::collections::BTreeSet;
 use switchboard_fleet::{config::Config, report::WorkerKind};
 use switchboard_journal::Standing;
 
-/// Where programs belong whose names have no server.
-const NO_SERVER: &str = "programs";
-
 /// What the configuration says of workers.
 #[derive(Debug, Clone)]
 pub(crate) struct Watched {
     own: String,
     instances: BTreeSet<u16>,
-    servers: BTreeSet<String>,
     programs: BTreeSet<String>,
 }
 
@@ -32,7 +28,6 @@ impl Watched {
         Self {
             own: config.server.as_str().into(),
             instances: config.instances.iter().copied().collect(),
-            servers: config.servers.iter().map(|server| server.as_str().into()).collect(),
             programs: config.monitor.workers.iter().cloned().collect(),
         }
     }
@@ -44,10 +39,7 @@ impl Watched {
 
     /// Whether a worker counts as the fleet's: the key proves it, or the configuration names it.
     pub(crate) fn standing(&self, name: &str, proof: Proof) -> Standing {
-        let server = server_of(name);
-        let named = self.programs.contains(name)
-            || self.servers.contains(server)
-            || (server == self.own && self.is_of_own_server(name));
+        let named = self.programs.contains(name) || self.is_of_own_server(name);
         if named || proof == Proof::Signed { Standing::Known } else { Standing::Unknown }
     }
 
@@ -64,8 +56,13 @@ impl Watched {
         if name == self.monitor() {
             return false;
         }
-        let own_instance = kind == WorkerKind::Instance && server_of(name) == self.own;
+        let own_instance = kind == WorkerKind::Instance && self.server_of(name) == self.own;
         !own_instance || self.port(name).is_some_and(|port| self.instances.contains(&port))
+    }
+
+    /// The server of a worker.
+    pub(crate) fn server_of<'a>(&'a self, name: &'a str) -> &'a str {
+        server_of(name, &self.own)
     }
 
     fn is_of_own_server(&self, name: &str) -> bool {
@@ -75,13 +72,15 @@ impl Watched {
     }
 
     fn port(&self, name: &str) -> Option<u16> {
-        name.strip_prefix(&self.own)?.strip_prefix('/')?.parse().ok()
+        let text = name.strip_prefix(&self.own)?.strip_prefix('/')?;
+        // One name for each instance: not `+8081`, not `08081`.
+        text.parse().ok().filter(|port: &u16| port.to_string() == text)
     }
 }
 
-/// The server of a worker: what stands before the last `/` of its name.
-pub(crate) fn server_of(name: &str) -> &str {
-    name.rsplit_once('/').map_or(NO_SERVER, |(server, _)| server)
+/// The server of a worker: what stands before the last `/` of its name; `own`, the monitor's, if there is none.
+pub(crate) fn server_of<'a>(name: &'a str, own: &'a str) -> &'a str {
+    name.rsplit_once('/').map_or(own, |(server, _)| server)
 }
 
 #[cfg(test)]
@@ -97,7 +96,7 @@ mod tests {
     #[test]
     fn the_key_or_the_configuration_makes_a_worker_known() {
         let watched = watched();
-        for name in ["127.0.0.1:8080/8081", "127.0.0.1:8080/front", "us.example.net/9", "backup"] {
+        for name in ["127.0.0.1:8080/8081", "127.0.0.1:8080/front", "backup"] {
             assert_eq!(watched.standing(name, Proof::Local), Standing::Known, "{name}");
         }
         for name in
@@ -122,7 +121,7 @@ mod tests {
 
     #[test]
     fn servers_of_names() {
-        assert_eq!(server_of("https://eu.example.net/8081"), "https://eu.example.net");
-        assert_eq!(server_of("backup"), NO_SERVER);
+        assert_eq!(server_of("https://eu.example.net/8081", "own"), "https://eu.example.net");
+        assert_eq!(server_of("backup", "own"), "own");
     }
 }

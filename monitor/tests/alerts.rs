@@ -76,7 +76,9 @@ fn silence_for_planned_work_and_forgetting() {
         (output.status.code().unwrap(), String::from_utf8(text).unwrap())
     };
     let other = "us.example.net/8081";
-    assert_eq!(monitor.report(&signed_started(&monitor, other)).status, 200);
+    let silent = monitor.reporting(other, WorkerKind::Instance);
+    until("it is known by its signature", || (monitor.worker(other)["state"] == "up").then_some(()));
+    drop(silent);
     let (code, text) = said(&monitor, &["silence", "all", "--for", "1h", "--reason", "new kernel"]);
     assert!(code == 0 && text.contains("new kernel") && text.contains("everything"), "{text}");
     assert!(monitor.get("/").text().contains("new kernel"));
@@ -92,30 +94,31 @@ fn silence_for_planned_work_and_forgetting() {
 
     let (code, text) = said(&monitor, &["silence", "us.example.net", "--end"]);
     assert!(code == 1 && text.contains("--list"), "{text}");
+    let (code, text) = said(&monitor, &["silence", "eu.example.net", "--for", "1h"]);
+    assert!(code == 1 && text.contains("us.example.net"), "a name that nobody has: {text}");
     let (code, text) = said(&monitor, &["silence", "all", "--end"]);
     assert_eq!(code, 0, "{text}");
     until("what still is wrong is told", || (!server.delivered().is_empty()).then_some(()));
 
+    let (code, text) = said(&monitor, &["forget", other]);
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(monitor.worker(other), json!(null));
     let (code, text) = said(&monitor, &["forget", "nobody"]);
     assert!(code == 1 && text.contains("never reported"), "{text}");
     let (code, text) = said(&monitor, &["silence", "all", "--for", "5"]);
     assert!(code == 2 && text.contains("30m"), "{text}");
 }
 
-fn signed_started(_: &Monitor, worker: &str) -> serde_json::Value {
-    batch(worker, 1, json!({ "seq": 1, "at_ms": now_ms(), "type": "started" }))
-}
-
 #[test]
 fn the_dead_mans_handle_is_held_while_all_is_well() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
     let url = format!("http://{}/ping/secret", listener.local_addr().unwrap());
     let _monitor = Monitor::start(&format!("{ALERTS}dead_man = \"{url}\"\n"));
-    for _ in 0..2 {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut head = [0; 17];
-        stream.read_exact(&mut head).unwrap();
-        assert_eq!(&head, b"GET /ping/secret ");
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
-    }
+    let mut stream = until("a call", || listener.accept().ok()).0;
+    stream.set_nonblocking(false).unwrap();
+    let mut head = [0; 17];
+    stream.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"GET /ping/secret ");
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
 }

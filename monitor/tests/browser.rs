@@ -32,7 +32,7 @@ fn fleet() -> Monitor {
     }
     monitor.report(&batch("<script>alert(1)</script>", 1, line(1, "<img src=x onerror=alert(1)>")));
     let until_filed = |port: u16| {
-        let file = format!("var/archives/127%2E0%2E0%2E1%3A8080%2F{port}.rrd");
+        let file = format!("var/archives/127@2E0@2E0@2E1@3A8080@2F{port}.rrd");
         until("an archive", || monitor.path(&file).exists().then_some(()));
     };
     until_filed(8081);

@@ -30,7 +30,7 @@ fn with_samples() -> Monitor {
 }
 
 fn file_name(port: u16) -> String {
-    format!("{}%2F{port}.rrd", SERVER.replace('.', "%2E").replace(':', "%3A"))
+    format!("{}@2F{port}.rrd", SERVER.replace('.', "@2E").replace(':', "@3A"))
 }
 
 #[test]

@@ -52,6 +52,13 @@ fn bad_input_is_refused_with_what_to_do_and_nothing_is_half_done() {
             401,
             "X-IWP-Signature",
         ),
+        (
+            good.clone(),
+            "Content-Type: application/json\r\nOrigin: http://evil.example.com\r\n",
+            403,
+            "web pages",
+        ),
+        (good.replace("\"seq\":1", "\"seq\":9007199254740992"), json_type, 400, "seq"),
         ("{".into(), json_type, 400, "not a batch"),
         ("[]".into(), json_type, 400, "not a batch"),
         (good.replace("started", "ended"), json_type, 400, "unknown variant"),

@@ -16,9 +16,19 @@ pub(crate) fn shown(text: &str) -> String {
     show(text, |_| false)
 }
 
-/// A message: the same, but lines stay lines.
+/// Most bytes of a message on a page.
+const LONGEST: usize = 4000;
+
+/// A message: the same, but lines stay lines, and a very long one is cut.
 pub(crate) fn lines(text: &str) -> String {
-    show(&text.replace("\r\n", "\n"), |c| matches!(c, '\n' | '\t'))
+    let end = (0..=LONGEST.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    let (start, rest) = text.split_at(end);
+    let mut out = show(&start.replace("\r\n", "\n"), |c| matches!(c, '\n' | '\t'));
+    if !rest.is_empty() {
+        // Writing to a String does not fail.
+        let _ = write!(out, " … and {} bytes more", rest.len());
+    }
+    out
 }
 
 fn show(text: &str, is_wanted: impl Fn(char) -> bool) -> String {

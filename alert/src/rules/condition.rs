@@ -8,6 +8,8 @@ use super::{Facts, Kind, MINUTE_MS, Member, PANIC_LASTS_MS, Reach, Rules, View};
 
 /// An overloaded instance is so until it is below this part of the limit: at the limit itself it would come and go.
 const OVERLOAD_ENDS: f64 = 0.9;
+/// After this the monitor has heard for long enough how much CPU is used.
+const CPU_KNOWN_AFTER_MS: u64 = 3 * MINUTE_MS;
 /// A report from further in the future than this was not heard by the present clock.
 const FUTURE_MS: u64 = MINUTE_MS;
 
@@ -73,7 +75,7 @@ impl Scene<'_> {
         condition.unclear = hidden;
         let fading = self.views.iter().any(|view| self.life(view) == Life::Fading);
         for view in views {
-            if !self.is_down(view, server) {
+            if !self.is_down(view, server) || is_at_rest(view) {
                 continue;
             }
             if fading && self.age_ms(view) < self.rules.down_after_ms + self.rules.soon_ms() {
@@ -171,7 +173,9 @@ impl Scene<'_> {
             return false;
         }
         let limit = if before { self.rules.cpu_over * OVERLOAD_ENDS } else { self.rules.cpu_over };
-        view.cpu.map_or(before && self.life(view) == Life::Unknown, |cpu| cpu > limit)
+        // Not known for a while after a start of the monitor: as before.
+        let young = self.now_ms.saturating_sub(self.since_ms) < CPU_KNOWN_AFTER_MS;
+        view.cpu.map_or(before && (young || self.life(view) == Life::Unknown), |cpu| cpu > limit)
     }
 
     fn was(&self, kind: Kind, server: &str, name: &str) -> bool {
@@ -228,6 +232,11 @@ impl Condition {
         let (name, server, kind) = (view.name.clone(), view.server.clone(), view.kind);
         self.members.insert(name.clone(), Member { name, server, kind, since_ms, detail });
     }
+}
+
+/// A program that ends when its work is done: it said so, or its turn has not come yet.
+fn is_at_rest(view: &View) -> bool {
+    view.kind == WorkerKind::Program && (view.stopping_ms.is_some() || view.heard_ms.is_none())
 }
 
 fn servers(views: &[&View]) -> usize {

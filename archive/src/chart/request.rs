@@ -40,6 +40,9 @@ impl ChartRequest {
         request
             .bands
             .retain(|band| band.to_s > from_s && band.from_s < request.until_s && band.from_s < band.to_s);
+        for band in &mut request.bands {
+            (band.from_s, band.to_s) = (band.from_s.max(from_s), band.to_s.min(request.until_s));
+        }
         request.marks.retain(|mark| (from_s..=request.until_s).contains(&mark.at_s));
         request.bands.sort_by_key(|band| (band.from_s, band.to_s));
         request.marks.sort_by_key(|mark| mark.at_s);

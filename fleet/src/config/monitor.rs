@@ -132,8 +132,8 @@ mod tests {
         assert_eq!(page("127.0.0.1:8090", "eu.example.net"), "http://127.0.0.1:8090");
         assert_eq!(page("0.0.0.0:8090", "https://eu.example.net:444"), "http://eu.example.net:8090");
         assert_eq!(page("[::]:8090", "[2001:db8::1]:80"), "http://[2001:db8::1]:8090");
-        let named = config(|c| c.monitor.page = Some("https://example.net/fleet/".into()));
-        assert_eq!(named.monitor_page(), "https://example.net/fleet");
+        let named = config(|c| c.monitor.page = Some("https://example.net/".into()));
+        assert_eq!(named.monitor_page(), "https://example.net");
     }
 
     #[test]

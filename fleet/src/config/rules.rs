@@ -190,12 +190,12 @@ fn charts(config: &Config) -> Vec<Breach> {
 fn addresses(config: &Config) -> Vec<Breach> {
     let mut found = Vec::new();
     let Config { monitor, alert, .. } = config;
-    if monitor.url.as_deref().is_some_and(|url| !is_url(url, true)) {
+    if monitor.url.as_deref().is_some_and(|url| !is_bare_url(url)) {
         let message = "no monitor's address: expected http://HOST:PORT or https://HOST:PORT, without a path";
         found.push(Breach::at("monitor.url", message.into()));
     }
-    if monitor.page.as_deref().is_some_and(|url| !is_url(url, false)) {
-        let message = "no address of a page: expected http://HOST:PORT or https://HOST, a path may follow";
+    if monitor.page.as_deref().is_some_and(|url| !is_bare_url(url)) {
+        let message = "no address of pages: expected http://HOST:PORT or https://HOST, without a path";
         found.push(Breach::at("monitor.page", message.into()));
     }
     if alert.dead_man.as_ref().is_some_and(|url| parse_url(url.expose()).is_none()) {
@@ -213,10 +213,10 @@ fn addresses(config: &Config) -> Vec<Breach> {
 }
 
 /// Whether this is a web address without login and query; `bare` ones have no path either.
-fn is_url(text: &str, bare: bool) -> bool {
+fn is_bare_url(text: &str) -> bool {
     parse_url(text).is_some_and(|url| {
         let has_login = url.authority().is_some_and(|authority| authority.as_str().contains('@'));
-        !has_login && url.query().is_none() && !text.contains('#') && (!bare || url.path() == "/")
+        !has_login && url.query().is_none() && !text.contains('#') && url.path() == "/"
     })
 }
 

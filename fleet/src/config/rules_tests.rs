@@ -162,7 +162,7 @@ fn addresses_of_and_for_the_monitor() {
         assert!(!url(bad), "{bad}");
     }
     let page = |text: &str| broken(|c| c.monitor.page = Some(text.into())).is_empty();
-    assert!(page("https://example.net/fleet/") && page("http://a:1"));
+    assert!(page("https://example.net/") && page("http://a:1") && !page("https://a/fleet"));
     assert!(!page("/fleet") && !page("https://a/?b") && !page("https://a/#b") && !page("https://u:p@a"));
     let dead_man = |text: &str| broken(|c| c.alert.dead_man = Some(text.into())).is_empty();
     assert!(dead_man("https://hc.example.net/ping/0123?token=a") && dead_man("http://a:b@c/"));

@@ -1,7 +1,10 @@
 //! The charts of a page, with their numbers.
 
+use std::time::Duration;
+
 use switchboard_archive::{ChartName, ChartRequest, DrawError, Format, Period, Size, Theme};
 use switchboard_pages::{Chart, Gallery, GalleryQuery};
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     charting,
@@ -9,6 +12,9 @@ use crate::{
     desk::Desk,
     web::answers::Trouble,
 };
+
+/// The numbers of all charts of a page must be there within this.
+const NUMBERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// What the overview shows: small charts over the shortest period of `monitor.charts`.
 pub(super) fn first(desk: &Desk) -> GalleryQuery {
@@ -32,17 +38,23 @@ fn periods(desk: &Desk, size: Size) -> Vec<Period> {
 
 /// The charts that a query asks for.
 pub(super) async fn charts(desk: &Desk, query: &GalleryQuery) -> Result<Vec<Chart>, Trouble> {
-    let workers = charting::shown(desk, &query.scope);
+    let workers = charting::shown(desk, &query.scope, query.period);
     let newest_s = workers.iter().filter_map(|worker| desk.archives.newest_s(worker)).max().unwrap_or(0);
     let now_s = seconds(now_ms());
     // Another minute, another picture; and another one when a sample comes late in the minute.
     let version = u64::try_from(now_s / 60 * 60 + newest_s).unwrap_or(0);
+    // A page is shown without its numbers rather than not at all.
+    let until = Instant::now() + NUMBERS_WITHIN;
     let mut charts = Vec::new();
     for kind in Gallery::kinds(query) {
         let name = ChartName { kind, size: query.size, period: query.period, format: Format::Svg };
         let mut request = ChartRequest::new(name, workers.clone(), now_s);
         request.theme = Theme::Dark;
-        let (table, fault) = match desk.charts.values(&request).await {
+        let found = match timeout_at(until, desk.charts.values(&request)).await {
+            Ok(found) => found,
+            Err(_) => Err(DrawError::Late),
+        };
+        let (table, fault) = match found {
             Ok(table) => (Some(switchboard_archive::Table::clone(&table)), None),
             Err(DrawError::Nothing) => (None, Some("Nothing has been recorded yet.".into())),
             Err(error) => (None, Some(error.to_string())),

@@ -5,11 +5,12 @@ mod gallery;
 mod live;
 mod pictures;
 mod server;
+mod shares;
 mod show;
 mod state;
 mod status;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension, Router,
@@ -22,7 +23,11 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use switchboard_pages::{Asset, CONTENT_SECURITY_POLICY};
 use tokio::{net::TcpListener, sync::oneshot, time::timeout};
 
-use crate::{admission, desk::Desk, intake};
+use crate::{
+    admission::{self, Caller},
+    desk::Desk,
+    intake,
+};
 use answers::Trouble;
 
 /// A page must be made within this.
@@ -67,11 +72,11 @@ fn router(desk: Arc<Desk>) -> Router {
 /// Lets those see the pages who may, waits for none for ever, and puts what goes wrong on a page.
 async fn only_viewers(
     State(desk): State<Arc<Desk>>,
-    Extension(peer): Extension<SocketAddr>,
+    Extension(caller): Extension<Caller>,
     request: Request,
     next: Next,
 ) -> Response {
-    if let Err(error) = admission::viewer(peer.ip(), request.headers(), desk.config.monitor.page.as_deref()) {
+    if let Err(error) = admission::viewer(caller, request.headers(), desk.config.monitor.page.as_deref()) {
         return (StatusCode::FORBIDDEN, format!("{error}\n")).into_response();
     }
     let mut response = match timeout(PAGE_WITHIN, next.run(request)).await {
@@ -79,7 +84,7 @@ async fn only_viewers(
         Err(_) => Trouble::late().into_response(),
     };
     match response.extensions_mut().remove::<Arc<Trouble>>().and_then(Arc::into_inner) {
-        Some(trouble) => trouble.page(show::frame(&desk).await),
+        Some(trouble) => trouble.page(show::frame(&desk)),
         None => response,
     }
 }

@@ -25,7 +25,7 @@ pub(super) async fn picture(
     }
     let name: ChartName = name.parse()?;
     let query = PictureQuery::parse(&raw.unwrap_or_default())?;
-    let workers = charting::shown(&desk, &query.scope);
+    let workers = charting::shown(&desk, &query.scope, name.period);
     let request = charting::request(&desk, name, query.theme, workers).await?;
     let picture = desk.charts.draw(&request).await?;
     let kind = match picture.format {

@@ -33,20 +33,20 @@ const WORKER_LINES: usize = 30;
 type Answer = Result<Response, Trouble>;
 
 /// What stands around each page.
-pub(super) async fn frame(desk: &Desk) -> Frame {
+pub(super) fn frame(desk: &Desk) -> Frame {
     Frame {
         server: desk.config.server.as_str().into(),
         version: env!("CARGO_PKG_VERSION").into(),
         now_ms: now_ms(),
-        open_incidents: desk.alerts.lock().await.incidents().len(),
+        open_incidents: desk.published().incidents().len(),
     }
 }
 
 /// `/`
 pub(super) async fn overview(State(desk): State<Arc<Desk>>) -> Answer {
-    let frame = frame(&desk).await;
-    let silences = control::in_force(&desk).await;
-    let (servers, unknown) = state::sorted(state::workers(&desk, &silences, frame.now_ms));
+    let frame = frame(&desk);
+    let silences = control::in_force(&desk);
+    let (servers, unknown) = state::sorted(&desk, state::workers(&desk, &silences, frame.now_ms));
     let page = Overview {
         incidents: open_incidents(&desk).await?,
         faults: state::faults(&desk).await,
@@ -62,11 +62,12 @@ pub(super) async fn overview(State(desk): State<Arc<Desk>>) -> Answer {
 /// `/charts`
 pub(super) async fn charts(State(desk): State<Arc<Desk>>, RawQuery(raw): RawQuery) -> Answer {
     let query = GalleryQuery::parse(&raw.unwrap_or_default())?;
-    let frame = frame(&desk).await;
-    let instances = charting::instances(&desk, &Scope::All);
-    let hidden = charting::instances(&desk, &query.scope).len().saturating_sub(Scope::WORKERS_MAX);
+    let frame = frame(&desk);
+    let instances = charting::instances(&desk, &Scope::All, query.period);
+    let hidden =
+        charting::instances(&desk, &query.scope, query.period).len().saturating_sub(Scope::WORKERS_MAX);
     let servers: BTreeSet<String> =
-        instances.iter().map(|name| crate::watched::server_of(name).to_owned()).collect();
+        instances.iter().map(|name| desk.watched.server_of(name).to_owned()).collect();
     let charts = gallery::charts(&desk, &query).await?;
     let until_ms = frame.now_ms / 60_000 * 60_000;
     let quick = gallery::quick(&desk, query.size);
@@ -85,8 +86,8 @@ pub(super) async fn charts(State(desk): State<Arc<Desk>>, RawQuery(raw): RawQuer
 
 /// `/workers/NAME`
 pub(super) async fn worker(State(desk): State<Arc<Desk>>, Path(name): Path<String>) -> Answer {
-    let frame = frame(&desk).await;
-    let silences = control::in_force(&desk).await;
+    let frame = frame(&desk);
+    let silences = control::in_force(&desk);
     let Some(worker) = state::workers(&desk, &silences, frame.now_ms).remove(&name) else {
         return Err(Trouble::NotFound(format!("There is no worker of the name {name:?}.")));
     };
@@ -120,7 +121,7 @@ pub(super) async fn incidents(State(desk): State<Arc<Desk>>, RawQuery(raw): RawQ
         .map(|row| format!("{}-{}", row.opened_ms, row.id));
     let past = rows.iter().take(INCIDENTS_PAGE).filter_map(incident).collect();
     let open = if first { open_incidents(&desk).await? } else { Vec::new() };
-    Ok(Html(Incidents { frame: frame(&desk).await, open, past, older, first }.html()).into_response())
+    Ok(Html(Incidents { frame: frame(&desk), open, past, older, first }.html()).into_response())
 }
 
 /// `/incidents/ID`
@@ -131,7 +132,7 @@ pub(super) async fn incident_page(State(desk): State<Arc<Desk>>, Path(id): Path<
     let Some(last) = steps.last() else {
         return Err(Trouble::NotFound(format!("There is no incident {id:?}, or not any more.")));
     };
-    let now = desk.alerts.lock().await.incidents().iter().find(|incident| incident.id == id).cloned();
+    let now = desk.published().incidents().iter().find(|incident| incident.id == id).cloned();
     let members = match now {
         Some(incident) => incident.members.into_values().collect(),
         None => last.facts.members.clone(),
@@ -142,7 +143,7 @@ pub(super) async fn incident_page(State(desk): State<Arc<Desk>>, Path(id): Path<
     let prefix = format!("{id}-");
     let unsent = waiting.iter().filter_map(|name| name.strip_prefix(&prefix)?.parse().ok()).collect();
     let has_readers = !desk.config.alert.to.is_empty();
-    let page = IncidentPage { frame: frame(&desk).await, steps, open, members, unsent, has_readers };
+    let page = IncidentPage { frame: frame(&desk), steps, open, members, unsent, has_readers };
     Ok(Html(page.html()).into_response())
 }
 
@@ -168,7 +169,7 @@ pub(super) async fn log(State(desk): State<Arc<Desk>>, RawQuery(raw): RawQuery) 
     let older = lines.last().filter(|_| more).map(|line| line.id.to_string());
     let workers = desk.roster().iter().map(|(name, _)| name.clone()).collect();
     let lines = lines.into_iter().map(line).collect();
-    Ok(Html(Log { frame: frame(&desk).await, query, workers, lines, older }.html()).into_response())
+    Ok(Html(Log { frame: frame(&desk), query, workers, lines, older }.html()).into_response())
 }
 
 /// Style, script and icon.

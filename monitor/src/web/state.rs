@@ -7,7 +7,7 @@ use switchboard_fleet::report::WorkerKind;
 use switchboard_journal::Standing;
 use switchboard_pages::{Fault, Health, Server, Signs, Worker};
 
-use crate::{desk::Desk, roster::Entry, watched::server_of};
+use crate::{desk::Desk, roster::Entry};
 
 /// All workers that report or are expected, by name.
 pub(super) fn workers(desk: &Desk, silences: &[Silence], now_ms: u64) -> BTreeMap<String, Worker> {
@@ -17,20 +17,22 @@ pub(super) fn workers(desk: &Desk, silences: &[Silence], now_ms: u64) -> BTreeMa
     all.extend(roster.iter().map(|(name, entry)| (name.clone(), seen(desk, name, entry, now_ms))));
     drop(roster);
     for worker in all.values_mut() {
-        let until =
-            silences.iter().filter(|silence| covers(silence, &worker.name)).map(|silence| silence.until_ms);
+        let until = silences
+            .iter()
+            .filter(|silence| covers(desk, silence, &worker.name))
+            .map(|silence| silence.until_ms);
         worker.silenced_until_ms = until.max();
     }
     all
 }
 
 /// The workers that are the fleet's, by server; and those that are not.
-pub(super) fn sorted(all: BTreeMap<String, Worker>) -> (Vec<Server>, Vec<Worker>) {
+pub(super) fn sorted(desk: &Desk, all: BTreeMap<String, Worker>) -> (Vec<Server>, Vec<Worker>) {
     let (unknown, known): (Vec<_>, Vec<_>) =
         all.into_values().partition(|worker| worker.health == Health::Unknown);
     let mut servers: BTreeMap<String, Vec<Worker>> = BTreeMap::new();
     for worker in known {
-        servers.entry(server_of(&worker.name).to_owned()).or_default().push(worker);
+        servers.entry(desk.watched.server_of(&worker.name).to_owned()).or_default().push(worker);
     }
     let servers = servers.into_iter().map(|(name, workers)| Server { name, workers }).collect();
     (servers, unknown)
@@ -40,7 +42,9 @@ pub(super) fn sorted(all: BTreeMap<String, Worker>) -> (Vec<Server>, Vec<Worker>
 pub(super) async fn faults(desk: &Desk) -> Vec<Fault> {
     let mut faults = Vec::new();
     faults.extend(desk.journal.fault().map(|error| Fault::Journal(error.to_string())));
-    let problems = desk.archives.problems();
+    // Of one that was forgotten nobody wants to hear.
+    let mut problems = desk.archives.problems();
+    problems.retain(|problem| desk.roster().get(&problem.worker).is_some());
     if !problems.is_empty() {
         faults.push(Fault::Archives(problems.into_iter().map(|p| (p.worker, p.error.to_string())).collect()));
     }
@@ -100,10 +104,10 @@ fn never_heard(name: String, kind: WorkerKind) -> Worker {
     }
 }
 
-fn covers(silence: &Silence, name: &str) -> bool {
+fn covers(desk: &Desk, silence: &Silence, name: &str) -> bool {
     match &silence.covers {
         Covers::All => true,
-        Covers::Server(server) => server_of(name) == server,
+        Covers::Server(server) => desk.watched.server_of(name) == server,
         Covers::Worker(worker) => name == worker,
     }
 }

@@ -51,7 +51,7 @@ struct Worker {
 
 /// Tells all that the overview page shows.
 pub(super) async fn status(State(desk): State<Arc<Desk>>) -> Json<Status> {
-    let open = desk.alerts.lock().await.incidents().to_vec();
+    let open = desk.published().incidents().to_vec();
     let incident = |incident: switchboard_alert::rules::Incident| Incident {
         workers: incident.members.into_keys().collect(),
         id: incident.id,
@@ -59,7 +59,7 @@ pub(super) async fn status(State(desk): State<Arc<Desk>>) -> Json<Status> {
         server: incident.server,
         opened_ms: incident.opened_ms,
     };
-    let silences = control::in_force(&desk).await;
+    let silences = control::in_force(&desk);
     let workers = state::workers(&desk, &silences, now_ms());
     let worker = |worker: switchboard_pages::Worker| Worker {
         kind: worker.kind,

@@ -1,6 +1,6 @@
 //! How many batches the journal takes, per second of CPU time and of the clock.
 //!
-//! `cargo run --release -p switchboard-journal --example measure [FOLDER]`
+//! `cargo run --release -p switchboard-journal --example speed [FOLDER]`
 
 #![allow(clippy::print_stdout, reason = "it prints what it measures")]
 

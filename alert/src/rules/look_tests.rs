@@ -355,3 +355,35 @@ fn silences_are_bounded_and_not_empty() {
 
 #[path = "simulation_tests.rs"]
 mod simulation;
+
+#[test]
+fn a_restart_of_the_monitor_amid_overload_changes_nothing() {
+    let mut fleet = Fleet::of(&[2]);
+    fleet.set("a/1", |view| view.cpu = Some(0.97));
+    assert_eq!(fleet.pass(8), ["Overload@a opened 1/2"]);
+    // It does not know yet how much CPU is used.
+    fleet.alerts.restarted(fleet.now_ms);
+    fleet.set("a/1", |view| view.cpu = None);
+    assert_eq!(fleet.pass(2), [""; 0]);
+    fleet.set("a/1", |view| view.cpu = Some(0.97));
+    assert_eq!(fleet.pass(20), [""; 0]);
+    fleet.set("a/1", |view| view.cpu = Some(0.1));
+    assert_eq!(fleet.pass(2), ["Overload@a recovered after 30 0/2"]);
+}
+
+#[test]
+fn a_program_that_has_ended_its_work_is_not_down() {
+    let mut fleet = Fleet::of(&[2]);
+    fleet.views.push(view("a", "backup", WorkerKind::Program));
+    fleet.kill(&["backup"]);
+    assert_eq!(fleet.pass(20), [""; 0], "its turn has not come yet");
+    fleet.heal(&["backup"]);
+    fleet.pass(1);
+    fleet.kill(&["backup"]);
+    let now_ms = fleet.now_ms;
+    fleet.set("backup", |view| view.stopping_ms = Some(now_ms));
+    assert_eq!(fleet.pass(600), [""; 0]);
+    // One that fell silent in the middle of it is.
+    fleet.set("backup", |view| view.stopping_ms = None);
+    assert_eq!(fleet.pass(1), ["Down@a opened 1/2"]);
+}

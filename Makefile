@@ -1,6 +1,6 @@
 # Everything that people and CI do with this repository.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests run test lint fmt bench torture fuzz
+.PHONY: help setup setup-tests run module test lint fmt bench torture fuzz
 
 SWITCHBOARD = target/release/switchboard
 DEMO = var/demo
@@ -24,6 +24,9 @@ run: setup ## build, and bring up one server with a demo agent and a demo app
 		$(SWITCHBOARD) range init --from 26018363 --to 80000000 --config $(DEMO).new/fleet.toml && \
 		mv $(DEMO).new $(DEMO); }
 	@$(SWITCHBOARD) up --demo --config $(DEMO)/fleet.toml
+
+module: ## build the nginx module that counts per backend; scripts/module.sh test tests it
+	@scripts/module.sh
 
 test: setup-tests ## run every test; NEXTEST=1 does it with cargo-nextest
 ifdef NEXTEST

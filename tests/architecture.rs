@@ -5,12 +5,13 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// What each crate may use of this workspace.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("fleet", &[]),
     ("range", &["fleet"]),
     ("instance", &["fleet", "range", "worker"]),
     ("client", &["fleet"]),
     ("nginx", &["fleet"]),
+    ("health", &[]),
     ("worker", &["fleet"]),
     ("archive", &["fleet"]),
     ("alert", &["fleet"]),
@@ -85,6 +86,7 @@ fn documents_name_files_that_are_there() {
                 "journal/",
                 "pages/",
                 "monitor/",
+                "health/",
             ];
             if is_path
                 && known.iter().any(|folder| path.starts_with(folder))

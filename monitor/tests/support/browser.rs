@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Write},
     net::{SocketAddr, TcpStream},
+    os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -39,6 +40,8 @@ impl Browser {
             .arg("--port=0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            // With the browser that it starts, so that both can be ended together.
+            .process_group(0)
             .spawn()
             .expect("chromium-driver is installed by `scripts/setup.sh tests`");
         let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
@@ -155,7 +158,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The driver ends the browser with the session; killed, it would leave it behind.
+        // In peace, if there is a session: the driver ends the browser with it.
         if !self.session.is_empty()
             && let Ok(mut stream) = TcpStream::connect(self.address)
         {
@@ -167,7 +170,8 @@ impl Drop for Browser {
             let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
             let _ = Answer::read(&mut stream);
         }
-        let _ = self.driver.kill();
+        let group = nix::unistd::Pid::from_raw(i32::try_from(self.driver.id()).unwrap());
+        let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
         let _ = self.driver.wait();
     }
 }

@@ -96,6 +96,8 @@ fn a_page_follows_what_happens_and_leaves_its_reader_in_peace() {
     let browser = Browser::open(&Look::default());
     browser.go(&format!("http://{}/log", monitor.address));
     browser.run("window.stays = true");
+    browser.run("new EventSource('/events').addEventListener('changed', () => { window.heard = true })");
+    browser.wait_for("the monitor says that something changed", "return window.heard === true");
     monitor.report(&batch(&format!("{SERVER}/8081"), 1, line(62, "something new")));
     browser.wait_for(
         "the new line",

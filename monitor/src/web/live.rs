@@ -35,5 +35,6 @@ type Watcher = (watch::Receiver<u64>, OwnedSemaphorePermit);
 async fn next((mut changes, place): Watcher) -> Option<(Result<Event, Infallible>, Watcher)> {
     sleep(APART).await;
     changes.changed().await.ok()?;
-    Some((Ok(Event::default().event("changed").data("")), (changes, place)))
+    // Browsers drop an event without data.
+    Some((Ok(Event::default().event("changed").data("1")), (changes, place)))
 }

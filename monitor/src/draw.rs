@@ -87,15 +87,12 @@ fn chosen(folder: &Path, named: Vec<String>) -> anyhow::Result<Vec<String>> {
 }
 
 fn period(text: &str) -> Result<Period, String> {
-    let all = Period::ALL.iter().copied();
-    all.clone().find(|period| period.as_str() == text).ok_or_else(|| expected(all.map(Period::as_str)))
+    Period::of_word(text).ok_or_else(|| expected(Period::ALL.iter().map(|period| period.as_str())))
 }
 
 fn size(text: &str) -> Result<Size, String> {
-    let all = Size::ALL.iter().copied();
-    all.clone()
-        .find(|size| size.as_str().eq_ignore_ascii_case(text))
-        .ok_or_else(|| expected(all.map(Size::as_str)))
+    let word = text.to_ascii_lowercase();
+    Size::of_word(&word).ok_or_else(|| expected(Size::ALL.iter().map(|size| size.as_str())))
 }
 
 fn expected(words: impl Iterator<Item = &'static str>) -> String {

@@ -20,8 +20,8 @@ macro_rules! words {
                 match self { $(Self::$variant => $word),+ }
             }
 
-            #[allow(dead_code, reason = "sizes stand in names in another way")]
-            fn of_word(word: &str) -> Option<Self> {
+            /// The one that a word stands for.
+            pub fn of_word(word: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|one| one.as_str() == word)
             }
         }

@@ -32,8 +32,7 @@ pub(super) fn quick(desk: &Desk, size: Size) -> Vec<Period> {
 /// The periods of a size in `monitor.charts`.
 fn periods(desk: &Desk, size: Size) -> Vec<Period> {
     let words = desk.config.monitor.charts.get(&size.as_str().to_uppercase());
-    let period = |word: &String| Period::ALL.iter().copied().find(|period| period.as_str() == word);
-    words.into_iter().flatten().filter_map(period).collect()
+    words.into_iter().flatten().filter_map(|word| Period::of_word(word)).collect()
 }
 
 /// The charts that a query asks for.

@@ -1,51 +1,9 @@
 //! What stands behind nginx: a server that answers every request with its body.
 
-use std::net::{Ipv4Addr, SocketAddr};
-
-use tokio::{
-    net::TcpListener,
-    task::{JoinHandle, JoinSet},
-};
-
 use super::Wire;
 
-/// A running echo server; stopped when dropped.
-pub(crate) struct Echo {
-    address: SocketAddr,
-    task: JoinHandle<()>,
-}
-
-impl Echo {
-    /// Starts one on a free port of 127.0.0.1.
-    pub(crate) async fn start() -> anyhow::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        let task = tokio::spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                if let Ok(wire) = Wire::new(stream) {
-                    connections.spawn(echo(wire));
-                }
-                while connections.try_join_next().is_some() {}
-            }
-        });
-        Ok(Self { address, task })
-    }
-
-    /// Where it listens.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
-    }
-}
-
-impl Drop for Echo {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// Serves one connection. Whatever ends it, the caller sees and tells.
-async fn echo(mut wire: Wire) -> anyhow::Result<()> {
+/// Serves one connection.
+pub(crate) async fn echo(mut wire: Wire) -> anyhow::Result<()> {
     let mut body = Vec::new();
     while let Some(request) = wire.request().await? {
         wire.body(request.length, &mut body).await?;
@@ -57,14 +15,18 @@ async fn echo(mut wire: Wire) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::net::TcpListener;
+
     use super::*;
-    use crate::load::{Caller, Expect};
+    use crate::load::{Caller, Expect, StandIn};
 
     const HEAD: &str = "POST / HTTP/1.1\r\n";
 
     #[tokio::test]
     async fn bodies_come_back_whole() {
-        let echo = Echo::start().await.unwrap();
+        let echo = StandIn::start(echo).await.unwrap();
         for length in [8, 1024, 100_000, 3 << 20] {
             let mut caller = Caller::open(echo.address(), HEAD, Expect::Echo(length)).await.unwrap();
             for _ in 0..3 {
@@ -96,7 +58,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_without_an_id_is_no_registration() {
-        let echo = Echo::start().await.unwrap();
+        let echo = StandIn::start(echo).await.unwrap();
         let mut caller = Caller::open(echo.address(), HEAD, Expect::Customer).await.unwrap();
         assert!(caller.call().await.is_err());
     }

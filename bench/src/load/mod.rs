@@ -4,6 +4,7 @@ mod agent;
 mod caller;
 mod echo;
 mod sender;
+mod stand_in;
 mod taker;
 mod wire;
 
@@ -22,9 +23,10 @@ use tokio::{sync::Mutex, task::JoinSet, time::sleep};
 
 pub(crate) use agent::Agent;
 pub(crate) use caller::{Caller, Expect};
-pub(crate) use echo::Echo;
+pub(crate) use echo::echo;
 pub(crate) use sender::Sender;
-pub(crate) use taker::Taker;
+pub(crate) use stand_in::StandIn;
+pub(crate) use taker::take;
 pub(crate) use wire::{Wire, get};
 
 use crate::effort::Effort;

@@ -117,11 +117,11 @@ fn now_ms() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::{Echo, Taker};
+    use crate::load::{StandIn, echo, take};
 
     #[tokio::test]
     async fn numbers_go_on_and_are_repeated() {
-        let taker = Taker::start().await.unwrap();
+        let taker = StandIn::start(take).await.unwrap();
         let mut sender = Sender::open(taker.address(), &KeyRing::new(["key"]), "a").await.unwrap();
         sender.report(1).await.unwrap();
         sender.report(20).await.unwrap();
@@ -132,7 +132,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_said_to_be_taken_is_found_out() {
-        let echo = Echo::start().await.unwrap();
+        let echo = StandIn::start(echo).await.unwrap();
         let mut sender = Sender::open(echo.address(), &KeyRing::new(["key"]), "a").await.unwrap();
         assert!(sender.report(1).await.is_err());
     }

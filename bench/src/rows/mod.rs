@@ -16,7 +16,7 @@ use clap::ValueEnum;
 
 use crate::{
     effort::Effort,
-    load::{Echo, Expect, Load, Turn},
+    load::{Expect, Load, StandIn, Turn, echo},
     machine,
     nginx::{ANSWERED, Nginx, PROXIED},
     serve::Instance,
@@ -88,13 +88,13 @@ pub(crate) struct Scene {
     /// The measure of archives and charts, if it is installed.
     pub(crate) rrdtool: Option<PathBuf>,
     /// Behind nginx.
-    _echo: Echo,
+    _echo: StandIn,
 }
 
 impl Scene {
     /// Starts nginx, if there is one, and what stands behind it.
     pub(crate) async fn set(effort: Effort) -> anyhow::Result<Self> {
-        let echo = Echo::start().await?;
+        let echo = StandIn::start(echo).await?;
         let nginx = match machine::find("nginx") {
             Some(program) => Some(Nginx::start(&program, echo.address())?),
             None => {

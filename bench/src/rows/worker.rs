@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use crate::{
     figures::{Series, Unit},
-    load::Taker,
+    load::{StandIn, take},
     rows::Scene,
     table::Line,
     talker::Talker,
@@ -19,7 +19,7 @@ const GOAL_BYTES: f64 = 1024.0 * 1024.0;
 pub(crate) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Line>> {
     let effort = &scene.effort;
     let folder = tempfile::tempdir()?;
-    let taker = Taker::start().await?;
+    let taker = StandIn::start(take).await?;
     let with = Talker::start(Some(taker.address()), folder.path())?;
     let without = Talker::start(None, folder.path())?;
     let (mut shares, mut bytes) = (Series::default(), Series::default());

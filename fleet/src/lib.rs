@@ -5,6 +5,7 @@
 //! front and the command line can share it without sharing a runtime.
 
 pub mod config;
+pub mod front;
 pub mod header;
 mod id;
 mod key;

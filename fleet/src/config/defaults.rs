@@ -2,7 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::{Admit, Alert, Config, Front, Limits, Listen, Monitor, Order, Range, Seconds, Stats, Timeouts};
+use super::{
+    Admit, Alert, Config, Front, Health, Limits, Listen, Methods, ModuleChoice, Monitor, Order, Range, Retry,
+    Seconds, Stats, Timeouts,
+};
 use crate::{InstanceName, ServerName};
 
 #[allow(clippy::expect_used, reason = "a constant of this file, parsed by every test")]
@@ -28,6 +31,7 @@ impl Default for Config {
             range: Range::default(),
             stats: Stats::default(),
             front: Front::default(),
+            health: Health::default(),
             monitor: Monitor::default(),
             alert: Alert::default(),
             range_file: None,
@@ -93,7 +97,25 @@ impl Default for Stats {
 
 impl Default for Front {
     fn default() -> Self {
-        Self { listen: vec![SocketAddr::new(LOOPBACK, 8080)], control: "run/front.sock".into(), tls: None }
+        Self {
+            listen: vec![SocketAddr::new(LOOPBACK, 8080)],
+            control: "run/front.sock".into(),
+            tls: None,
+            module: ModuleChoice::Auto,
+            spare: 16,
+            retry: Retry::default(),
+        }
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            on: ["error", "timeout"].map(Into::into).into(),
+            methods: Methods::Idempotent,
+            tries: 3,
+            within: Seconds::from_secs(10),
+        }
     }
 }
 
@@ -112,6 +134,8 @@ impl Default for Monitor {
             charts: charts.into(),
             workers: Vec::new(),
             keep_days: 400,
+            refresh_ms: 1000,
+            admins: Vec::new(),
         }
     }
 }

@@ -62,7 +62,12 @@ fn the_sample_has_every_key() {
         let stands = |line: &str| {
             line.trim_start_matches("# ").split_once('=').is_some_and(|(name, _)| name.trim() == key)
         };
-        assert!(text.lines().any(stands) || text.contains(&format!("[{key}]")), "{key}");
+        assert!(
+            text.lines().any(stands)
+                || text.contains(&format!("[{key}]"))
+                || text.contains(&format!(".{key}]")),
+            "{key}"
+        );
     }
 }
 

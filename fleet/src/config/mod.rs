@@ -7,6 +7,8 @@ mod database;
 mod defaults;
 mod faults;
 mod files;
+mod front;
+mod health;
 mod layers;
 mod load;
 mod monitor;
@@ -19,10 +21,7 @@ mod seconds;
 mod secret;
 mod shape;
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-};
+use std::{net::IpAddr, path::PathBuf};
 
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -30,8 +29,10 @@ use serde::Deserialize;
 pub use database::DatabaseUrl;
 pub use faults::{Fault, Faults};
 pub use files::{Files, check_files};
+pub use front::{Front, FrontTls, Methods, ModuleChoice, Retry};
+pub use health::Health;
 pub use load::{Whole, load, load_instance, load_whole};
-pub use monitor::{Alert, Monitor};
+pub use monitor::{Admin, Alert, Monitor};
 pub use order::Order;
 pub use seconds::Seconds;
 pub use secret::Secret;
@@ -68,6 +69,8 @@ pub struct Config {
     pub stats: Stats,
     /// nginx.
     pub front: Front,
+    /// When a backend of the front is taken out, and how it comes back.
+    pub health: Health,
     /// The monitor, and where programs report.
     pub monitor: Monitor,
     /// Read by `switchboard-monitor`.
@@ -189,27 +192,6 @@ pub struct Range {
 pub struct Stats {
     /// How often one is written.
     pub period: Seconds,
-}
-
-/// nginx.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default)]
-pub struct Front {
-    /// Where nginx listens.
-    pub listen: Vec<SocketAddr>,
-    /// The socket by which the front is controlled.
-    pub control: PathBuf,
-    /// TLS on the addresses of `listen`, if set.
-    pub tls: Option<FrontTls>,
-}
-
-/// The front's certificate.
-#[derive(Debug, Clone, Deserialize)]
-pub struct FrontTls {
-    /// PEM file: the certificate, followed by its chain.
-    pub certificate: PathBuf,
-    /// PEM file: the private key.
-    pub key: PathBuf,
 }
 
 impl Config {

@@ -30,6 +30,19 @@ pub struct Monitor {
     pub workers: Vec<String>,
     /// Log lines, starts and stops are kept for so many days. 0: for ever.
     pub keep_days: u32,
+    /// How often the page of the fronts' backends is made anew, in ms.
+    pub refresh_ms: u32,
+    /// Who may switch backends from the pages.
+    pub admins: Vec<Admin>,
+}
+
+/// Somebody who may switch backends.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Admin {
+    /// The name: to log in, and in the record of what was switched.
+    pub name: String,
+    /// The password's hash as `switchboard-monitor password` prints it: `$argon2id$...`.
+    pub password: Secret,
 }
 
 /// When and to whom `switchboard-monitor` writes.

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use http::Uri;
 
-use super::{Config, Limits, path::KeyPath, ports};
-use crate::report::Batch;
+use super::{Config, Health, Limits, Retry, path::KeyPath, ports};
+use crate::{front::Order, report::Batch};
 
 /// Most instances of one server.
 const INSTANCES_MAX: usize = 1000;
@@ -47,6 +47,9 @@ pub(super) fn breaches(config: &Config) -> Vec<Breach> {
     found.extend(charts(config));
     found.extend(addresses(config));
     found.extend(workers(config));
+    found.extend(front(config));
+    found.extend(health(config));
+    found.extend(admins(config));
     found.extend(ports::breaches(config));
     found
 }
@@ -244,6 +247,95 @@ fn workers(config: &Config) -> Vec<Breach> {
             found.push(Breach::new([key.item(index)], message));
         } else if !seen.insert(name) {
             found.push(Breach::new([key.item(index)], format!("{name:?} stands here twice")));
+        }
+    }
+    found
+}
+
+fn front(config: &Config) -> Vec<Breach> {
+    let mut found: Vec<Breach> =
+        outside("front.spare", config.front.spare as u64, 0, 1000).into_iter().collect();
+    found.extend(words("front.retry.on", &config.front.retry.on, &Retry::KNOWN));
+    found
+}
+
+fn health(config: &Config) -> Vec<Breach> {
+    let health = &config.health;
+    let whole = [
+        ("health.window", health.window, 3, 60),
+        ("health.cool_off", health.cool_off, 1, 86_400),
+        ("health.cool_off_max", health.cool_off_max, health.cool_off.get().as_secs(), 7 * 86_400),
+        ("health.slow_start", health.slow_start, 0, 86_400),
+    ];
+    let counts = [
+        ("health.requests_min", health.requests_min, 1),
+        ("health.bad_checks", health.bad_checks, 1),
+        ("health.good_checks", health.good_checks, 0),
+    ];
+    let shares = [
+        ("health.failed_share", health.failed_share, 0.01, 1.0),
+        ("health.margin_share", health.margin_share, 0.0, 0.9),
+        ("health.out_share_max", health.out_share_max, 0.0, 1.0),
+    ];
+    let mut found: Vec<Breach> = Vec::new();
+    for (key, time, min, max) in whole {
+        found.extend(outside(key, time.get().as_secs(), min, max));
+        if time.get().subsec_nanos() > 0 {
+            found.push(Breach::at(key, "expected whole seconds".into()));
+        }
+    }
+    found.extend(counts.into_iter().filter_map(|(key, count, min)| outside(key, count.into(), min, 1000)));
+    for (key, share, min, max) in shares {
+        // So written that NaN is none of them.
+        if !(min..=max).contains(&share) {
+            found.push(Breach::at(key, format!("{share} is out of bounds: expected {min} to {max}")));
+        }
+    }
+    for (key, time) in
+        [("health.check_every", health.check_every), ("health.check_within", health.check_within)]
+    {
+        let ms = u64::try_from(time.get().as_millis()).unwrap_or(u64::MAX);
+        if !(100..=600_000).contains(&ms) {
+            found.push(Breach::at(key, "out of bounds: expected 0.1 to 600 seconds".into()));
+        }
+    }
+    found.extend(words("health.failures", &health.failures, &Health::KNOWN));
+    found
+}
+
+/// Words that are not among the known ones, or stand there twice.
+fn words(key: &str, words: &[String], known: &[&str]) -> Vec<Breach> {
+    let mut found = Vec::new();
+    let mut seen = HashSet::new();
+    for (index, word) in words.iter().enumerate() {
+        let path = || KeyPath::from(key).item(index);
+        if !known.contains(&word.as_str()) {
+            found
+                .push(Breach::new([path()], format!("{word:?} is not known: expected {}", known.join(", "))));
+        } else if !seen.insert(word) {
+            found.push(Breach::new([path()], format!("{word:?} stands here twice")));
+        }
+    }
+    found
+}
+
+fn admins(config: &Config) -> Vec<Breach> {
+    let key = KeyPath::from("monitor.admins");
+    let mut found: Vec<Breach> =
+        outside("monitor.refresh_ms", config.monitor.refresh_ms.into(), 100, 3_600_000).into_iter().collect();
+    let mut seen = HashSet::new();
+    for (index, admin) in config.monitor.admins.iter().enumerate() {
+        let (name, password) = (key.item(index).key("name"), key.item(index).key("password"));
+        let fits = !admin.name.trim().is_empty() && admin.name.len() <= Order::WORDS_MAX;
+        if !fits || admin.name.chars().any(char::is_control) {
+            let message = format!("{:?} is no name: expected 1 to {} bytes", admin.name, Order::WORDS_MAX);
+            found.push(Breach::new([name], message));
+        } else if !seen.insert(&admin.name) {
+            found.push(Breach::new([name], format!("{:?} stands here twice", admin.name)));
+        }
+        if !admin.password.expose().starts_with("$argon2id$") {
+            let message = "no password's hash: make one with `switchboard-monitor password`".into();
+            found.push(Breach::new([password], message));
         }
     }
     found

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Builds the nginx module for the nginx that is installed: target/module/ngx_http_switchboard_module.so.
-# `module.sh` builds, `module.sh test` also checks format and lints, and tests.
+# `module.sh` builds; `module.sh test` also checks format and lints, and tests; `module.sh soak [N]` takes up a configuration N
+# times (1000) under load; `module.sh asan [N]` does so (100), and tests, with a module that looks after its memory accesses.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -43,16 +44,37 @@ if [ "$(cat "$WORK/nginx/switchboard-version" 2>/dev/null)" != "$version" ]; the
 fi
 
 export NGINX_SOURCE_DIR=$WORK/nginx NGINX_BUILD_DIR=$WORK/nginx/objs CARGO_TARGET_DIR=$WORK/cargo
-cargo build --release --locked --manifest-path nginx/module/Cargo.toml
+MANIFEST=nginx/module/Cargo.toml
+cargo build --release --locked --manifest-path $MANIFEST
 mkdir -p "$RESULT"
 # Renamed into place: an nginx that runs has the old file open.
 cp "$CARGO_TARGET_DIR/release/libngx_http_switchboard_module.so" "$RESULT/new.so"
 mv "$RESULT/new.so" "$RESULT/ngx_http_switchboard_module.so"
 echo "module: target/module/ngx_http_switchboard_module.so, for nginx $version"
+export SWITCHBOARD_MODULE=$RESULT/ngx_http_switchboard_module.so
 
-if [ "${1:-}" = test ]; then
-    export SWITCHBOARD_MODULE=$RESULT/ngx_http_switchboard_module.so
-    cargo fmt --manifest-path nginx/module/Cargo.toml --all --check
-    cargo clippy --release --locked --manifest-path nginx/module/Cargo.toml --workspace --all-targets -- -D warnings
-    cargo test --release --locked --manifest-path nginx/module/Cargo.toml --workspace
-fi
+soak() {
+    SWITCHBOARD_SOAK=$1 cargo test --release --locked --manifest-path $MANIFEST --test load -- --ignored --nocapture soak
+}
+
+case "${1:-}" in
+test)
+    cargo fmt --manifest-path $MANIFEST --all --check
+    cargo clippy --release --locked --manifest-path $MANIFEST --workspace --all-targets -- -D warnings
+    cargo test --release --locked --manifest-path $MANIFEST --workspace
+    ;;
+soak)
+    soak "${2:-1000}"
+    ;;
+asan)
+    # The sanitizer is a nightly feature of a compiler that is the same; its library is gcc's, and must be in nginx first.
+    TARGET=$(rustc -vV | sed -n 's/^host: //p')
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo build --release --locked --manifest-path $MANIFEST \
+        --target "$TARGET" --target-dir "$WORK/asan"
+    SWITCHBOARD_MODULE=$WORK/asan/$TARGET/release/libngx_http_switchboard_module.so
+    SWITCHBOARD_PRELOAD=$(gcc -print-file-name=libasan.so)
+    export SWITCHBOARD_PRELOAD
+    cargo test --release --locked --manifest-path $MANIFEST --test load -- --skip nothing_grows
+    soak "${2:-100}"
+    ;;
+esac

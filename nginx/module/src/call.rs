@@ -9,7 +9,7 @@ use nginx_sys::{
     NGX_BUSY, NGX_DONE, NGX_PEER_FAILED, ngx_connection_t, ngx_current_msec, ngx_event_free_peer_pt,
     ngx_event_get_peer_pt, ngx_event_notify_peer_pt, ngx_event_save_peer_session_pt,
     ngx_event_set_peer_session_pt, ngx_http_request_t, ngx_http_upstream_srv_conf_t, ngx_http_upstream_t,
-    ngx_int_t, ngx_msec_t, ngx_palloc, ngx_peer_connection_t, ngx_uint_t,
+    ngx_int_t, ngx_msec_t, ngx_palloc, ngx_peer_connection_t, ngx_pnalloc, ngx_str_t, ngx_uint_t,
 };
 use switchboard_counts::{End, Outcome, Record, Seen};
 
@@ -30,6 +30,8 @@ struct Call {
     record: *const Record,
     started: ngx_msec_t,
     kept: bool,
+    /// Its times are not noted.
+    untimed: bool,
     data: *mut c_void,
     get: ngx_event_get_peer_pt,
     free: ngx_event_free_peer_pt,
@@ -45,8 +47,7 @@ pub(crate) unsafe extern "C" fn init(
 ) -> ngx_int_t {
     // SAFETY: nginx's request, under way.
     let main = unsafe { conf::of_request(request) };
-    let Ok(at) = main.upstreams.binary_search_by_key(&(conf as usize), Upstream::id) else { return ERROR };
-    let upstream = &main.upstreams[at];
+    let Some(upstream) = main.upstream(conf) else { return ERROR };
     main.synchronise();
     // SAFETY: as nginx would call it; after it the request has its balancer, and its pool lives as long as that.
     unsafe {
@@ -58,6 +59,8 @@ pub(crate) unsafe extern "C" fn init(
         if call.is_null() {
             return ERROR;
         }
+        let says_so = |value: &[u8]| !matches!(value, b"" | b"0");
+        let untimed = upstream.untimed.and_then(|value| value.in_request(request, says_so)).unwrap_or(false);
         let under = (*request).upstream;
         let peer = &mut (*under).peer;
         ptr::write(
@@ -70,6 +73,7 @@ pub(crate) unsafe extern "C" fn init(
                 record: ptr::null(),
                 started: 0,
                 kept: false,
+                untimed,
                 data: peer.data,
                 get: peer.get,
                 free: peer.free,
@@ -103,8 +107,10 @@ unsafe extern "C" fn get(peer: *mut ngx_peer_connection_t, data: *mut c_void) ->
             record.inspect(|record| record.nobody());
         } else if result == OK || result == NGX_DONE as ngx_int_t {
             let backend = (*call.upstream).named((*peer).name);
-            let record = backend.and_then(|backend| shared.records().get(backend.record? as usize));
-            if let Some(record) = record {
+            if backend.is_some_and(|backend| backend.configured.slot) {
+                call.in_slot(peer);
+            }
+            if let Some(record) = backend.and_then(|backend| backend.record(shared)) {
                 record.begun();
                 call.record = record;
                 call.started = ngx_current_msec;
@@ -158,6 +164,27 @@ unsafe extern "C" fn save_session(peer: *mut ngx_peer_connection_t, data: *mut c
 }
 
 impl Call {
+    /// The backend of a slot has been chosen: it stays the same while the request is there. Not so before, hence who it is
+    /// is looked up now; nor after, hence the request gets the name to keep, for nginx's log.
+    ///
+    /// # Safety
+    /// As [`get`].
+    unsafe fn in_slot(&self, peer: *mut ngx_peer_connection_t) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            (*self.main).synchronise();
+            let pool = (*self.request).pool;
+            let name = &*(*peer).name;
+            let copy = ngx_palloc(pool, size_of::<ngx_str_t>()).cast::<ngx_str_t>();
+            let text = ngx_pnalloc(pool, name.len).cast::<u8>();
+            if !copy.is_null() && !text.is_null() {
+                text.copy_from(name.data, name.len);
+                copy.write(ngx_str_t { len: name.len, data: text });
+                (*peer).name = copy;
+            }
+        }
+    }
+
     /// # Safety
     /// nginx is about to let go of `peer`, the backend of this request.
     unsafe fn outcome(&self, peer: *const ngx_peer_connection_t, state: ngx_uint_t) -> Outcome {
@@ -192,8 +219,8 @@ impl Call {
                 end,
                 status: seen.status,
                 connect_ms: connect.filter(|_| connected),
-                header_ms: header,
-                response_ms: elapsed,
+                header_ms: header.filter(|_| !self.untimed),
+                response_ms: (seen.status > 0 && !self.untimed).then_some(elapsed),
                 sent,
                 received: seen.received,
                 at_ms: now_ms(),

@@ -1,35 +1,39 @@
 //! What nginx calls while it takes up a configuration.
 
 use std::{
-    cell::Cell,
-    ffi::{c_char, c_void},
+    cell::{Cell, RefCell},
+    ffi::{CStr, c_void},
     ptr,
 };
 
 use nginx_sys::{
-    NGX_LOG_ERR, ngx_command_t, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_core_loc_conf_t,
-    ngx_http_core_module, ngx_http_module, ngx_http_request_t, ngx_http_upstream_main_conf_t,
-    ngx_http_upstream_module, ngx_http_upstream_srv_conf_t, ngx_int_t, ngx_log_error_core, ngx_parse_size,
-    ngx_pool_cleanup_add, ngx_shared_memory_add, ngx_shm_zone_t, ngx_str_t,
+    NGX_HTTP_VAR_NOCACHEABLE, NGX_LOG_EMERG, NGX_LOG_ERR, ngx_conf_log_error, ngx_conf_t, ngx_cycle_t,
+    ngx_http_add_variable, ngx_http_conf_ctx_t, ngx_http_module, ngx_http_request_t,
+    ngx_http_upstream_main_conf_t, ngx_http_upstream_module, ngx_http_upstream_srv_conf_t, ngx_int_t,
+    ngx_log_error_core, ngx_pool_cleanup_add, ngx_shared_memory_add, ngx_shm_zone_t, ngx_str_t,
 };
 
 use crate::{
-    ERROR, OK, call, number,
+    ERROR, OK, call, number, route,
     shared::{Shared, init_zone},
-    status, tag,
+    tag,
     upstreams::Upstream,
+    value::Value,
     word,
 };
 
 /// Memory for some 15,000 backends; the system gives what is used.
 const ZONE_BYTES: usize = 16 << 20;
-/// nginx needs 8 pages for a zone, and one backend shall fit.
-const ZONE_BYTES_MIN: isize = 64 << 10;
 const ZONE: ngx_str_t = word(c"switchboard");
 
 /// The module's part of one configuration. It ends with that configuration's pool.
 pub(crate) struct Main {
-    zone_bytes: Cell<usize>,
+    pub(crate) zone_bytes: Cell<usize>,
+    /// The upstream with a route, and what it is; whether nginx has begun it by that.
+    pub(crate) route: Cell<Option<(usize, Value)>>,
+    pub(crate) route_in_use: Cell<bool>,
+    /// The upstreams with `switchboard_untimed`.
+    pub(crate) untimed: RefCell<Vec<(usize, Value)>>,
     zone: Cell<*const ngx_shm_zone_t>,
     /// In the order of nginx's pointers to them.
     pub(crate) upstreams: Vec<Upstream>,
@@ -39,8 +43,16 @@ pub(crate) struct Main {
     pub(crate) configuration: u64,
     /// Backends that found no room in the zone.
     pub(crate) unrecorded: usize,
-    /// The switches that this process has put into nginx's peers.
+    /// The changes that this process has put into nginx's peers.
     pub(crate) applied: Cell<u64>,
+}
+
+impl Main {
+    /// The upstream that nginx knows by `conf`.
+    pub(crate) fn upstream(&self, conf: *const ngx_http_upstream_srv_conf_t) -> Option<&Upstream> {
+        let at = self.upstreams.binary_search_by_key(&(conf as usize), Upstream::id).ok()?;
+        self.upstreams.get(at)
+    }
 }
 
 /// The module's configuration for a request.
@@ -53,6 +65,20 @@ pub(crate) unsafe fn of_request<'a>(request: *const ngx_http_request_t) -> &'a M
     unsafe { &*(*(*request).main_conf.add(number())).cast::<Main>() }
 }
 
+/// Before any directive is read: the module's variable is made known.
+pub(crate) unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
+    let mut name = word(c"switchboard_refusal");
+    // SAFETY: nginx copies the name.
+    unsafe {
+        let variable = ngx_http_add_variable(cf, &raw mut name, NGX_HTTP_VAR_NOCACHEABLE as usize);
+        if variable.is_null() {
+            return ERROR;
+        }
+        (*variable).get_handler = Some(route::refusal);
+    }
+    OK
+}
+
 pub(crate) unsafe extern "C" fn create_main(cf: *mut ngx_conf_t) -> *mut c_void {
     // SAFETY: nginx's pool of the configuration that begins.
     let cleanup = unsafe { ngx_pool_cleanup_add((*cf).pool, 0) };
@@ -61,6 +87,9 @@ pub(crate) unsafe extern "C" fn create_main(cf: *mut ngx_conf_t) -> *mut c_void 
     }
     let main = Box::into_raw(Box::new(Main {
         zone_bytes: Cell::new(ZONE_BYTES),
+        route: Cell::new(None),
+        route_in_use: Cell::new(false),
+        untimed: RefCell::default(),
         zone: Cell::new(ptr::null()),
         upstreams: Vec::new(),
         shared: None,
@@ -81,40 +110,6 @@ unsafe extern "C" fn end_main(main: *mut c_void) {
     drop(unsafe { Box::from_raw(main.cast::<Main>()) });
 }
 
-/// `switchboard_zone SIZE;`
-pub(crate) unsafe extern "C" fn set_zone(
-    cf: *mut ngx_conf_t,
-    _: *mut ngx_command_t,
-    main: *mut c_void,
-) -> *mut c_char {
-    // SAFETY: nginx has checked that there is one word after the directive, and hands out what `create_main` made.
-    let (main, bytes) = unsafe {
-        let words = (*(*cf).args).elts.cast::<ngx_str_t>();
-        (&*main.cast_const().cast::<Main>(), ngx_parse_size(words.add(1)))
-    };
-    if bytes < ZONE_BYTES_MIN {
-        return c"wants a size of at least 64k".as_ptr().cast_mut();
-    }
-    main.zone_bytes.set(bytes as usize);
-    ptr::null_mut()
-}
-
-/// `switchboard_status;`
-pub(crate) unsafe extern "C" fn set_status(
-    cf: *mut ngx_conf_t,
-    _: *mut ngx_command_t,
-    _: *mut c_void,
-) -> *mut c_char {
-    // SAFETY: inside a location nginx's context is that of the http module, and its core module always has its part.
-    unsafe {
-        let context = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
-        let at = (&raw const ngx_http_core_module.ctx_index).read();
-        let location = (*(*context).loc_conf.add(at)).cast::<ngx_http_core_loc_conf_t>();
-        (*location).handler = Some(status::handler);
-    }
-    ptr::null_mut()
-}
-
 /// All upstreams are known, and have their way to begin a request: it is wrapped.
 pub(crate) unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
     // SAFETY: nginx's context at this point; both modules have their part in it, and nobody else uses ours.
@@ -125,6 +120,12 @@ pub(crate) unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_in
         let upstreams = &(*(*parts.add(at)).cast::<ngx_http_upstream_main_conf_t>()).upstreams;
         (main, upstreams.as_slice::<*mut ngx_http_upstream_srv_conf_t>())
     };
+    if main.route.get().is_some() && !main.route_in_use.get() {
+        let text = c"another load balancing method stands behind \"switchboard_route\": the upstream can have one only";
+        // SAFETY: nginx's log and a text without places in it.
+        unsafe { ngx_conf_log_error(NGX_LOG_EMERG as usize, cf, 0, text.as_ptr()) };
+        return ERROR;
+    }
     let mut name = ZONE;
     // SAFETY: nginx copies neither name nor tag: both are static.
     let zone = unsafe { ngx_shared_memory_add(cf, &raw mut name, main.zone_bytes.get(), tag()) };
@@ -136,7 +137,11 @@ pub(crate) unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_in
     main.zone.set(zone);
     for upstream in upstreams {
         // SAFETY: nginx's upstream; it lives as long as `main`.
-        if let Some(wrapped) = unsafe { Upstream::wrap(*upstream, call::init) } {
+        if let Some(mut wrapped) = unsafe { Upstream::wrap(*upstream, call::init) } {
+            let own = |(at, value): (usize, Value)| (at == wrapped.id()).then_some(value);
+            let (route, untimed) =
+                (main.route.get().and_then(own), main.untimed.borrow().iter().copied().find_map(own));
+            (wrapped.route, wrapped.untimed) = (route, untimed);
             main.upstreams.push(wrapped);
         }
     }
@@ -144,8 +149,8 @@ pub(crate) unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_in
     OK
 }
 
-/// The shared memory is there and nginx's peers are where they stay: every backend gets its record, and what operators
-/// had switched is switched again before the first worker of this configuration starts.
+/// The shared memory is there and nginx's peers are where they stay: every backend gets its record, and what was
+/// in force is so again before the first worker of this configuration starts.
 pub(crate) unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     // SAFETY: nginx's whole configuration; without `http {}` there is no part of ours.
     let main = unsafe {
@@ -158,18 +163,30 @@ pub(crate) unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_
     };
     // SAFETY: set by `postconfiguration`, and kept by nginx as long as `main`.
     let Some(shared) = (unsafe { Shared::of(main.zone.get()) }) else { return OK };
-    main.configuration = shared.next_configuration();
-    let mut claims = shared.claims(main.configuration);
+    let locked = shared.lock();
+    main.configuration = locked.next_configuration();
+    let mut claims = locked.claims(main.configuration);
     for upstream in &mut main.upstreams {
         // SAFETY: nginx is through with its configuration, and workers of it are not there yet.
         main.unrecorded += unsafe { upstream.bind(&mut claims) };
     }
-    if main.unrecorded > 0 {
-        let text = c"switchboard_zone is full: %uz backends are neither counted nor can they be switched";
-        // SAFETY: nginx's log and its own form of a number.
-        unsafe { ngx_log_error_core(NGX_LOG_ERR as usize, (*cycle).log, 0, text.as_ptr(), main.unrecorded) };
-    }
+    main.refresh(&shared, &locked);
+    drop(locked);
     main.shared = Some(shared);
-    main.synchronise();
+    let unseated: usize =
+        main.upstreams.iter().filter(|one| one.route.is_some()).map(|one| one.unseated(&shared)).sum();
+    // SAFETY: nginx's log and its own form of a number.
+    let warn = |text: &CStr, count: usize| unsafe {
+        ngx_log_error_core(NGX_LOG_ERR as usize, (*cycle).log, 0, text.as_ptr(), count);
+    };
+    if main.unrecorded > 0 {
+        warn(
+            c"switchboard_zone is full: %uz backends are neither counted nor can they be switched",
+            main.unrecorded,
+        );
+    }
+    if unseated > 0 {
+        warn(c"%uz backends had joined and find no spare slot in this configuration: add slots", unseated);
+    }
     OK
 }

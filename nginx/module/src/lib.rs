@@ -1,18 +1,25 @@
 //! An nginx module that counts per backend and switches backends, for all workers at once.
 //!
-//! The way through it: `conf` makes the shared zone and wraps what every upstream begins a request with; `upstreams`
-//! walks the backends once nginx is through with the configuration; `call` goes along with each request and counts
-//! into `shared`; `status` answers questions and takes switches, which `switch` puts into nginx's own peers.
+//! The way through it: `directives` are read, `conf` makes the shared zone and wraps what every upstream begins a request
+//! with; `upstreams` walks the backends once nginx is through with the configuration; `route` gives a request to the
+//! backend it means; `call` goes along with each request and counts into `shared`; `status` answers questions, `orders`
+//! takes switches, shares, leases and who joins and leaves, which `switch` and `slots` put into nginx's own peers.
 //!
 //! Everything belongs to one configuration of nginx and ends with it. No state is kept in statics: after a reload
 //! that failed, the master goes on with the configuration before.
 
+mod address;
 mod call;
 mod conf;
+mod directives;
+mod orders;
+mod route;
 mod shared;
+mod slots;
 mod status;
 mod switch;
 mod upstreams;
+mod value;
 
 use std::{
     ffi::{c_char, c_void},
@@ -22,8 +29,8 @@ use std::{
 
 use nginx_sys::{
     NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF,
-    NGX_HTTP_MAIN_CONF_OFFSET, NGX_HTTP_MODULE, ngx_command_t, ngx_http_module_t, ngx_int_t, ngx_module_t,
-    ngx_str_t, ngx_uint_t,
+    NGX_HTTP_MAIN_CONF_OFFSET, NGX_HTTP_MODULE, NGX_HTTP_UPS_CONF, ngx_command_t, ngx_conf_t,
+    ngx_http_module_t, ngx_int_t, ngx_module_t, ngx_str_t, ngx_uint_t,
 };
 
 const OK: ngx_int_t = nginx_sys::NGX_OK as ngx_int_t;
@@ -41,7 +48,7 @@ pub static mut ngx_http_switchboard_module: ngx_module_t = ngx_module_t {
 };
 
 static CONTEXT: ngx_http_module_t = ngx_http_module_t {
-    preconfiguration: None,
+    preconfiguration: Some(conf::preconfiguration),
     postconfiguration: Some(conf::postconfiguration),
     create_main_conf: Some(conf::create_main),
     init_main_conf: None,
@@ -51,25 +58,46 @@ static CONTEXT: ngx_http_module_t = ngx_http_module_t {
     merge_loc_conf: None,
 };
 
-static mut COMMANDS: [ngx_command_t; 3] = [
-    ngx_command_t {
-        name: word(c"switchboard_status"),
-        type_: (NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS) as ngx_uint_t,
-        set: Some(conf::set_status),
-        conf: NGX_HTTP_LOC_CONF_OFFSET,
-        offset: 0,
-        post: ptr::null_mut(),
-    },
-    ngx_command_t {
-        name: word(c"switchboard_zone"),
-        type_: (NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1) as ngx_uint_t,
-        set: Some(conf::set_zone),
-        conf: NGX_HTTP_MAIN_CONF_OFFSET,
-        offset: 0,
-        post: ptr::null_mut(),
-    },
+static mut COMMANDS: [ngx_command_t; 5] = [
+    command(
+        c"switchboard_status",
+        NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS,
+        NGX_HTTP_LOC_CONF_OFFSET,
+        directives::set_status,
+    ),
+    command(
+        c"switchboard_zone",
+        NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
+        NGX_HTTP_MAIN_CONF_OFFSET,
+        directives::set_zone,
+    ),
+    command(
+        c"switchboard_route",
+        NGX_HTTP_UPS_CONF | NGX_CONF_TAKE1,
+        NGX_HTTP_MAIN_CONF_OFFSET,
+        directives::set_route,
+    ),
+    command(
+        c"switchboard_untimed",
+        NGX_HTTP_UPS_CONF | NGX_CONF_TAKE1,
+        NGX_HTTP_MAIN_CONF_OFFSET,
+        directives::set_untimed,
+    ),
     ngx_command_t::empty(),
 ];
+
+type Set = unsafe extern "C" fn(*mut ngx_conf_t, *mut ngx_command_t, *mut c_void) -> *mut c_char;
+
+const fn command(name: &'static std::ffi::CStr, form: u32, conf: usize, set: Set) -> ngx_command_t {
+    ngx_command_t {
+        name: word(name),
+        type_: form as ngx_uint_t,
+        set: Some(set),
+        conf,
+        offset: 0,
+        post: ptr::null_mut(),
+    }
+}
 
 /// A list that nginx reads and never writes.
 #[repr(transparent)]

@@ -1,4 +1,4 @@
-//! `switchboard_status`: the numbers as JSON, and switches.
+//! `switchboard_status`: the numbers as JSON. Written without any lock: what others change meanwhile is a request apart.
 
 use std::ptr;
 
@@ -7,12 +7,12 @@ use nginx_sys::{
     ngx_http_discard_request_body, ngx_http_output_filter, ngx_http_request_t, ngx_http_send_header,
     ngx_int_t, ngx_palloc, ngx_pcalloc, ngx_worker,
 };
-use switchboard_counts::{BOUNDS_MS, Json, Query, Wish};
+use switchboard_counts::{BOUNDS_MS, Json, Part, Query, State};
 
 use crate::{
     OK,
     conf::{self, Main},
-    now_ms,
+    now_ms, orders,
     shared::Shared,
     upstreams::{Backend, Upstream},
     word,
@@ -21,8 +21,11 @@ use crate::{
 /// The address family of a unix socket.
 const UNIX: u16 = 1;
 
+/// So much JSON is about one backend that nothing was asked of.
+const BACKEND_BYTES: usize = 1024;
+
 /// An answer: a status, and a text in JSON.
-type Answer = (usize, String);
+pub(crate) type Answer = (usize, String);
 
 pub(crate) unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx's request, under way.
@@ -54,14 +57,14 @@ unsafe fn answer(main: &Main, request: *const ngx_http_request_t) -> Answer {
         Err(error) => return refusal(400, &error),
     };
     match u32::try_from(method) {
-        Ok(NGX_HTTP_GET | NGX_HTTP_HEAD) if query.wish != Wish::default() => {
-            refusal(405, "a switch is asked for with POST")
+        Ok(NGX_HTTP_GET | NGX_HTTP_HEAD) if query.order.is_some() => {
+            refusal(405, "orders are given with POST")
         }
         Ok(NGX_HTTP_GET | NGX_HTTP_HEAD) => shown(main, shared, &query),
         Ok(NGX_HTTP_POST) if family != UNIX => {
-            refusal(403, "switches are taken on a unix socket only: POST there")
+            refusal(403, "orders are taken on a unix socket only: POST there")
         }
-        Ok(NGX_HTTP_POST) => switched(main, shared, &query),
+        Ok(NGX_HTTP_POST) => orders::carry_out(main, shared, &query),
         _ => refusal(405, "only GET and POST are known here"),
     }
 }
@@ -69,7 +72,7 @@ unsafe fn answer(main: &Main, request: *const ngx_http_request_t) -> Answer {
 fn shown(main: &Main, shared: &Shared, query: &Query) -> Answer {
     main.synchronise();
     let mut json = Json::default();
-    match found(main, query) {
+    match found(main, shared, query) {
         Err(answer) => return answer,
         Ok(None) => {
             json.object().name("version").text(env!("CARGO_PKG_VERSION")).name("at_ms").bare(now_ms());
@@ -78,11 +81,13 @@ fn shown(main: &Main, shared: &Shared, query: &Query) -> Answer {
             json.name("worker").bare(unsafe { ngx_worker });
             json.name("configuration").bare(main.configuration).name("records").object();
             json.name("used").bare(shared.records().len()).name("of").bare(shared.capacity());
-            json.name("unrecorded").bare(main.unrecorded).end().name("bounds_ms").list();
+            json.name("unrecorded").bare(main.unrecorded).end();
+            json.name("lease_ms").bare(shared.lease_ms().unwrap_or(0)).name("bounds_ms").list();
             BOUNDS_MS.iter().for_each(|bound| {
-                json.bare(bound);
+                json.bare(*bound);
             });
             json.end_list().name("upstreams").list();
+            json.reserve(shared.records().len() * BACKEND_BYTES);
             main.upstreams.iter().for_each(|upstream| write_upstream(&mut json, shared, upstream));
             json.end_list().end();
         }
@@ -92,46 +97,18 @@ fn shown(main: &Main, shared: &Shared, query: &Query) -> Answer {
     (200, json.done())
 }
 
-fn switched(main: &Main, shared: &Shared, query: &Query) -> Answer {
-    let (upstream, backend) = match found(main, query) {
-        Ok(Some((upstream, Some(backend)))) => (upstream, backend),
-        Ok(_) => return refusal(400, "which one? Give u=NAME&b=ADDRESS"),
-        Err(answer) => return answer,
-    };
-    if query.wish == Wish::default() {
-        return refusal(
-            400,
-            "switch it to what? Give state=on, off, drain or config, or weight=NUMBER, or both",
-        );
-    }
-    if !upstream.zone {
-        let text =
-            format!("every worker has backends of its own in upstream {}: add a zone to it", upstream.name);
-        return refusal(409, &text);
-    }
-    let record = backend.record.and_then(|at| shared.records().get(at as usize));
-    let Some(record) = record else {
-        return refusal(507, "there is no room for this backend: raise switchboard_zone");
-    };
-    record.wish(query.wish, now_ms());
-    shared.switched();
-    main.synchronise();
-    let mut json = Json::default();
-    write_backend(&mut json, shared, backend);
-    (200, json.done())
-}
+pub(crate) type Found<'a> = Option<(&'a Upstream, Option<&'a Backend>)>;
 
-type Found<'a> = Option<(&'a Upstream, Option<&'a Backend>)>;
-
-fn found<'a>(main: &'a Main, query: &Query) -> Result<Found<'a>, Answer> {
+/// What is asked of; a 404 if it is not there.
+pub(crate) fn found<'a>(main: &'a Main, shared: &Shared, query: &Query) -> Result<Found<'a>, Answer> {
     let Some(name) = &query.upstream else { return Ok(None) };
     let upstream = main.upstreams.iter().find(|upstream| upstream.name == *name);
     let Some(upstream) = upstream else {
         return Err(refusal(404, &format!("there is no upstream {name}")));
     };
     let Some(address) = &query.backend else { return Ok(Some((upstream, None))) };
-    let backend = upstream.backends.iter().find(|backend| backend.address == *address);
-    match backend {
+    let here = |backend: &&Backend| *backend.name.borrow() == *address && backend.is_there(shared);
+    match upstream.backends.iter().find(here) {
         Some(backend) => Ok(Some((upstream, Some(backend)))),
         None => Err(refusal(404, &format!("there is no backend {address} in upstream {name}"))),
     }
@@ -141,22 +118,28 @@ fn write_upstream(json: &mut Json, shared: &Shared, upstream: &Upstream) {
     let record = upstream.record.and_then(|at| shared.records().get(at as usize));
     json.object().name("name").text(&upstream.name).name("implicit").bare(upstream.implicit);
     json.name("zone").bare(upstream.zone).name("file").text(&upstream.file).name("line").bare(upstream.line);
+    json.name("route").bare(upstream.route.is_some()).name("slots");
+    if upstream.route.is_some() && upstream.zone {
+        let (all, free) = upstream.slots_free(shared);
+        json.object().name("all").bare(all).name("free").bare(free).end();
+    } else {
+        json.null();
+    }
     json.name("no_live").maybe(record.map(|record| record.no_live())).name("backends").list();
-    for backend in upstream.backends.iter().filter(|backend| backend.first) {
+    for backend in upstream.backends.iter().filter(|backend| backend.first && backend.is_there(shared)) {
         write_backend(json, shared, backend);
     }
     json.end_list().end();
 }
 
-fn write_backend(json: &mut Json, shared: &Shared, backend: &Backend) {
-    let record = backend.record.and_then(|at| shared.records().get(at as usize));
-    let (down, weight) = backend.now();
+pub(crate) fn write_backend(json: &mut Json, shared: &Shared, backend: &Backend) {
+    let record = backend.record(shared);
+    let (down, weight, max_fails) = backend.now();
     // SAFETY: the peer lives as long as its configuration; other processes may write these whole words, read once each.
-    let (fails, max_fails, fail_timeout, checked, conns, max_conns) = unsafe {
+    let (fails, fail_timeout, checked, conns, max_conns) = unsafe {
         let peer = backend.peer;
         (
             (&raw const (*peer).fails).read_volatile(),
-            (&raw const (*peer).max_fails).read_volatile(),
             (&raw const (*peer).fail_timeout).read_volatile(),
             (&raw const (*peer).checked).read_volatile(),
             (&raw const (*peer).conns).read_volatile(),
@@ -165,18 +148,25 @@ fn write_backend(json: &mut Json, shared: &Shared, backend: &Backend) {
     };
     let switch = record.and_then(|record| record.switch());
     let failing = max_fails > 0 && fails >= max_fails && (now_ms() / 1000) as i64 - checked <= fail_timeout;
-    let state = match switch {
-        Some(switch) if down && switch.state.name() != "config" => switch.state.name(),
+    let left = record.is_some_and(|record| record.place().part() == Part::Left);
+    let out = shared.lease_ms().is_some() && record.is_some_and(|record| record.share() == 0);
+    let state = match switch.map(|switch| switch.state) {
+        _ if left => "left",
+        Some(state @ (State::Off | State::Drain)) if down => state.name(),
+        _ if down && out => "out",
         _ if down => "down",
         _ if failing => "unavailable",
         _ => "up",
     };
-    json.object().name("address").text(&backend.address).name("server").text(&backend.server);
+    let name = backend.name.borrow();
+    let slot = backend.configured.slot;
+    json.object().name("address").text(&name).name("server").text(if slot { &name } else { &backend.server });
     json.name("backup").bare(backend.backup).name("state").text(state).name("weight").bare(weight);
-    json.name("configured").object().name("down").bare(backend.configured_down);
-    json.name("weight").bare(backend.configured_weight).end().name("switch");
+    json.name("share").bare(record.map_or(100, |record| record.share())).name("slot").bare(slot);
+    json.name("configured").object().name("down").bare(backend.configured.down && !slot);
+    json.name("weight").bare(backend.configured.weight).end().name("switch");
     match switch {
-        None => json.bare("null"),
+        None => json.null(),
         Some(switch) => {
             json.object().name("state").text(switch.state.name()).name("weight").maybe(switch.weight);
             json.name("since_ms").bare(switch.since_ms).end()
@@ -191,7 +181,8 @@ fn write_backend(json: &mut Json, shared: &Shared, backend: &Backend) {
     json.end();
 }
 
-fn refusal(status: usize, text: &str) -> Answer {
+/// An answer that says what is wrong.
+pub(crate) fn refusal(status: usize, text: &str) -> Answer {
     let mut json = Json::default();
     json.object().name("error").text(text).end();
     (status, json.done())

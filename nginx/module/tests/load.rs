@@ -5,11 +5,21 @@
 
 #[path = "load/backend.rs"]
 mod backend;
+#[path = "load/caller.rs"]
+mod caller;
 #[path = "load/counts.rs"]
 mod counts;
 #[path = "load/front.rs"]
 mod front;
+#[path = "load/lease.rs"]
+mod lease;
+#[path = "load/members.rs"]
+mod members;
 #[path = "load/reloads.rs"]
 mod reloads;
+#[path = "load/routes.rs"]
+mod routes;
+#[path = "load/soak.rs"]
+mod soak;
 #[path = "load/switches.rs"]
 mod switches;

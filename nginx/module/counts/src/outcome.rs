@@ -124,7 +124,7 @@ impl End {
     }
 }
 
-/// One attempt, ready to be counted. Times in ms; `None` if that stage was not reached.
+/// One attempt, ready to be counted. Times in ms; `None` if that stage was not reached, or is not to be noted.
 #[derive(Debug, Clone, Copy)]
 pub struct Outcome {
     /// How it ended.
@@ -136,7 +136,7 @@ pub struct Outcome {
     /// Until the head of the answer was there.
     pub header_ms: Option<u64>,
     /// Until the end of it.
-    pub response_ms: u64,
+    pub response_ms: Option<u64>,
     /// Bytes sent to the backend.
     pub sent: u64,
     /// Bytes received from it.

@@ -6,7 +6,7 @@ use std::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
-use crate::{End, Histogram, Json, Outcome, Spread, State, Wish};
+use crate::{End, Histogram, Json, Outcome, Part, Place, Spread, State, Wish};
 
 /// The statuses that have a counter of their own.
 const STATUSES: [u16; 4] = [500, 502, 503, 504];
@@ -34,7 +34,10 @@ impl Key {
 #[repr(C, align(64))]
 pub struct Record {
     key: [AtomicU64; 2],
+    place: Place,
     configuration: AtomicU64,
+    /// What of 100 is missing in the share.
+    lack: AtomicU32,
     state: AtomicU32,
     weight: AtomicU32,
     switched_ms: AtomicU64,
@@ -96,30 +99,40 @@ impl Record {
         Key(self.key[0].load(Relaxed), self.key[1].load(Relaxed))
     }
 
-    /// Empties it for a new backend.
+    /// Where its backend is, and whether it takes part.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Empties it for a new backend, which nothing was said of yet.
     pub fn begin(&self, key: Key) {
+        self.place.clear();
         let fresh = [&self.configuration, &self.switched_ms, &self.requests, &self.in_flight, &self.failures];
         let more = [&self.last_failure, &self.no_live, &self.sent, &self.received];
         let lists = self.classes.iter().chain(&self.statuses).chain(&self.ends);
         fresh.into_iter().chain(more).chain(lists).for_each(|number| number.store(0, Relaxed));
-        [&self.state, &self.weight].into_iter().for_each(|number| number.store(0, Relaxed));
+        [&self.lack, &self.state, &self.weight].into_iter().for_each(|number| number.store(0, Relaxed));
         [&self.connect, &self.header, &self.response].into_iter().for_each(Histogram::clear);
         self.key[0].store(key.0, Relaxed);
         self.key[1].store(key.1, Relaxed);
     }
 
-    /// Says that `configuration` has the backend.
+    /// Says that `configuration` declares the backend. If the one before did not, then it has not left this one.
     pub fn keep(&self, configuration: u64) {
-        self.configuration.store(configuration, Relaxed);
+        let before = self.configuration.swap(configuration, Relaxed);
+        if before.saturating_add(1) < configuration && self.place.part() == Part::Left {
+            self.place.put(Part::AsDeclared);
+        }
     }
 
-    /// Whether another backend may have this record: neither `configuration` nor the one before has it, nothing runs,
-    /// and no operator has switched it.
+    /// Whether another backend may have this record: neither `configuration` nor the one before declares it, it takes no
+    /// part, nothing runs, and no operator has switched it.
     pub fn is_forgotten(&self, configuration: u64) -> bool {
-        let switched = self.switch().is_some();
-        !switched
+        let declared = self.configuration.load(Relaxed);
+        self.switch().is_none()
+            && self.place.part() != Part::Joined
             && self.in_flight() == 0
-            && self.configuration.load(Relaxed).saturating_add(2) <= configuration
+            && (declared == 0 || declared.saturating_add(2) <= configuration)
     }
 
     /// A request goes there.
@@ -151,8 +164,8 @@ impl Record {
         if let Some(ms) = outcome.header_ms {
             self.header.note(ms);
         }
-        if outcome.status > 0 {
-            self.response.note(outcome.response_ms);
+        if let Some(ms) = outcome.response_ms {
+            self.response.note(ms);
         }
         if outcome.failed() {
             one(&self.failures);
@@ -196,6 +209,17 @@ impl Record {
         self.switched_ms.store(at_ms, Relaxed);
     }
 
+    /// Health's part of its weight, from 0 to 100; in force only under a lease.
+    pub fn share(&self) -> u32 {
+        100_u32.saturating_sub(self.lack.load(Relaxed))
+    }
+
+    /// Keeps health's part of the weight; says whether it is another one than before.
+    pub fn set_share(&self, share: u32) -> bool {
+        let lack = 100_u32.saturating_sub(share);
+        self.lack.swap(lack, Relaxed) != lack
+    }
+
     /// The numbers until now.
     pub fn counts(&self) -> Counts {
         let packed = self.last_failure.load(Relaxed);
@@ -232,8 +256,8 @@ impl Counts {
             json.name(class).bare(count);
         }
         json.name("499").bare(self.ends[End::ClientClosed as usize]);
-        for (status, count) in STATUSES.iter().zip(self.statuses) {
-            json.name(&status.to_string()).bare(count);
+        for (status, count) in ["500", "502", "503", "504"].iter().zip(self.statuses) {
+            json.name(status).bare(count);
         }
         json.end();
         for end in End::ALL {
@@ -241,7 +265,7 @@ impl Counts {
         }
         json.name("failures").bare(self.failures).name("last_failure");
         match &self.last_failure {
-            None => json.bare("null"),
+            None => json.null(),
             Some(failure) => {
                 json.object().name("at_ms").bare(failure.at_ms);
                 json.name("why").text(&failure.end.why(failure.status)).end()
@@ -254,7 +278,7 @@ impl Counts {
             json.name("buckets").list();
             let used = spread.buckets.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
             spread.buckets[..used].iter().for_each(|count| {
-                json.bare(count);
+                json.bare(*count);
             });
             json.end_list().end();
         }

@@ -5,7 +5,7 @@ const OUTCOME: Outcome = Outcome {
     status: 200,
     connect_ms: Some(1),
     header_ms: Some(2),
-    response_ms: 3,
+    response_ms: Some(3),
     sent: 10,
     received: 20,
     at_ms: 1_700_000_000_123,
@@ -88,6 +88,41 @@ fn a_record_is_forgotten_only_when_nobody_needs_it() {
     assert_eq!(record.switch(), None);
     assert_eq!(record.counts().requests, 0);
     assert_eq!(record.key(), Key::of("a", "c"));
+}
+
+#[test]
+fn who_takes_part_is_not_forgotten_and_who_came_without_a_configuration_is_at_once() {
+    let record = Record::default();
+    record.begin(Key::of("a", "b"));
+    record.place().put(Part::Joined);
+    assert!(!record.is_forgotten(100));
+    record.place().put(Part::Left);
+    assert!(record.is_forgotten(1));
+    record.begun();
+    assert!(!record.is_forgotten(1), "a request runs");
+}
+
+#[test]
+fn who_has_left_stays_so_until_a_configuration_does_without_it() {
+    let record = Record::default();
+    record.begin(Key::of("a", "b"));
+    record.keep(4);
+    record.place().put(Part::Left);
+    record.keep(5);
+    record.keep(6);
+    assert_eq!(record.place().part(), Part::Left);
+    record.keep(8);
+    assert_eq!(record.place().part(), Part::AsDeclared, "configuration 7 did not have it");
+}
+
+#[test]
+fn a_share_is_whole_until_it_is_set() {
+    let record = Record::default();
+    assert_eq!(record.share(), 100);
+    assert!(record.set_share(0) && !record.set_share(0) && record.set_share(40));
+    assert_eq!(record.share(), 40);
+    record.begin(Key::of("a", "c"));
+    assert_eq!(record.share(), 100);
 }
 
 #[test]

@@ -31,6 +31,10 @@ impl Backend {
         Self { address, hits }
     }
 
+    pub(crate) fn port(&self) -> &str {
+        self.address.rsplit(':').next().unwrap()
+    }
+
     /// Requests that came until now.
     pub(crate) fn hits(&self) -> u64 {
         self.hits.load(SeqCst)
@@ -53,6 +57,7 @@ fn serve(mut stream: TcpStream, hits: &AtomicU64) {
         }
         hits.fetch_add(1, SeqCst);
         let path = line.split(' ').nth(1).unwrap_or_default();
+        let path = path.split('?').next().unwrap_or_default();
         let answer = match path.trim_start_matches("/buffered") {
             "/close" => return,
             "/slow" => {

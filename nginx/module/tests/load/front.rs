@@ -14,6 +14,8 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::caller::ask;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Front {
@@ -24,13 +26,23 @@ pub(crate) struct Front {
 }
 
 impl Front {
+    /// What nginx has against this configuration.
+    pub(crate) fn fault(http: &str) -> String {
+        let dir = TempDir::new().unwrap();
+        let file = dir.path().join("nginx.conf");
+        fs::write(&file, text(dir.path().to_str().unwrap(), 1, 1, http, "")).unwrap();
+        let checked = program().args(["-t", "-q", "-e", "stderr", "-c"]).arg(file).output().unwrap();
+        assert!(!checked.status.success(), "nginx takes it: {http}");
+        String::from_utf8(checked.stderr).unwrap()
+    }
+
     /// nginx with `workers` workers and this inside of `http {}`; `server` is inside its server.
     pub(crate) fn start(workers: usize, http: &str, server: &str) -> Self {
         let dir = TempDir::new().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let write = |text: String| fs::write(dir.path().join("nginx.conf"), text).unwrap();
         write(text(dir.path().to_str().unwrap(), port, workers, http, server));
-        let nginx = Command::new("nginx")
+        let nginx = program()
             .args(["-g", "daemon off;", "-e"])
             .arg(dir.path().join("error.log"))
             .arg("-p")
@@ -66,6 +78,25 @@ impl Front {
     pub(crate) fn write(&self, http: &str, server: &str) {
         let text = text(self.dir.path().to_str().unwrap(), self.port, self.workers, http, server);
         fs::write(self.dir.path().join("nginx.conf"), text).unwrap();
+    }
+
+    /// Takes up the configuration, and waits until it is answered for by new workers; old ones may still be there.
+    pub(crate) fn begin_reload(&self) {
+        let before = self.status("")["configuration"].as_u64().unwrap();
+        Self::signal("HUP", self.nginx.id().into());
+        self.wait_for("nginx does not reload", || {
+            let status = self.try_status("");
+            status.and_then(|status| status["configuration"].as_u64()).unwrap_or(0) > before
+        });
+    }
+
+    /// Waits until `so`.
+    pub(crate) fn wait_for(&self, what: &str, mut so: impl FnMut() -> bool) {
+        let start = Instant::now();
+        while !so() {
+            assert!(start.elapsed() < PATIENCE, "{what}: {}", self.log());
+            thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// Takes up the configuration, and waits until only its workers are there.
@@ -120,6 +151,42 @@ impl Front {
         value
     }
 
+    /// Lets a backend join or leave, which must work.
+    pub(crate) fn moves(&self, what: &str, address: &str) -> Value {
+        let (status, value) = self.control("POST", &format!("?u=u&{what}={address}"));
+        assert_eq!(status, 200, "{what} {address}: {value}");
+        value
+    }
+
+    /// Health's lease.
+    pub(crate) fn lease(&self, ms: u64) -> Value {
+        let (status, value) = self.control("POST", &format!("?lease_ms={ms}"));
+        assert_eq!(status, 200, "{value}");
+        value
+    }
+
+    /// A connection on the control socket that a worker has taken, and on which the beginning of a request stands; and the
+    /// process of that worker.
+    pub(crate) fn control_half(&self, half: &str) -> (UnixStream, u64) {
+        let mut stream = UnixStream::connect(self.socket()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let request = format!("GET /status HTTP/1.1\r\nHost: x\r\n\r\n{half}");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut reader = BufReader::new(&stream);
+        let (mut line, mut length) = (String::new(), 0);
+        while line != "\r\n" {
+            line.clear();
+            reader.read_line(&mut line).unwrap();
+            if let Some(rest) = line.strip_prefix("Content-Length: ") {
+                length = rest.trim_end().parse().unwrap();
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        let value: Value = serde_json::from_slice(&body).unwrap();
+        (stream, value["pid"].as_u64().unwrap())
+    }
+
     /// One backend's numbers, once nothing is under way there.
     pub(crate) fn settled(&self, upstream: &str, backend: &str) -> Value {
         let start = Instant::now();
@@ -158,6 +225,16 @@ impl Drop for Front {
     }
 }
 
+fn program() -> Command {
+    let mut command = Command::new("nginx");
+    // An address sanitizer must be there before the module that was built for it; what it keeps of freed memory is bounded.
+    if let Ok(library) = std::env::var("SWITCHBOARD_PRELOAD") {
+        command.env("LD_PRELOAD", library);
+        command.env("ASAN_OPTIONS", "detect_leaks=0:abort_on_error=1:quarantine_size_mb=16");
+    }
+    command
+}
+
 fn text(dir: &str, port: u16, workers: usize, http: &str, server: &str) -> String {
     let module = std::env::var("SWITCHBOARD_MODULE").expect("run this by scripts/module.sh test");
     let temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -180,63 +257,4 @@ server {{ listen unix:{dir}/control; location = /status {{ switchboard_status; }
 }}
 "
     )
-}
-
-fn ask(mut stream: impl Read + Write, method: &str, path: &str) -> Option<(u16, String)> {
-    let request =
-        format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
-    stream.write_all(request.as_bytes()).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    let status = head.split(' ').nth(1)?.parse().ok()?;
-    Some((status, body.to_owned()))
-}
-
-/// A caller that keeps its connection.
-pub(crate) struct Caller<'a> {
-    front: &'a Front,
-    stream: Option<BufReader<TcpStream>>,
-}
-
-impl<'a> Caller<'a> {
-    pub(crate) fn new(front: &'a Front) -> Self {
-        Self { front, stream: None }
-    }
-
-    /// The status of the answer. A kept connection that nginx has closed meanwhile is made anew, as every caller does.
-    pub(crate) fn get(&mut self, path: &str) -> Result<u16, String> {
-        let kept = self.stream.is_some();
-        match self.once(path) {
-            Err(_) if kept => self.once(path),
-            result => result,
-        }
-    }
-
-    fn once(&mut self, path: &str) -> Result<u16, String> {
-        let mut stream = self.stream.take().unwrap_or_else(|| BufReader::new(self.front.connect()));
-        let text = |error: std::io::Error| error.to_string();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
-        stream.get_mut().write_all(request.as_bytes()).map_err(text)?;
-        let (mut status, mut length, mut keep) = (0, 0, true);
-        loop {
-            let mut line = String::new();
-            if stream.read_line(&mut line).map_err(text)? == 0 {
-                return Err("closed before the answer".to_owned());
-            }
-            let line = line.trim_end().to_ascii_lowercase();
-            if let Some(rest) = line.strip_prefix("http/1.1 ") {
-                status = rest[..3].parse().unwrap();
-            } else if let Some(rest) = line.strip_prefix("content-length: ") {
-                length = rest.parse().unwrap();
-            } else if line == "connection: close" {
-                keep = false;
-            } else if line.is_empty() {
-                break;
-            }
-        }
-        stream.read_exact(&mut vec![0; length]).map_err(text)?;
-        self.stream = keep.then_some(stream);
-        Ok(status)
-    }
 }

@@ -1,8 +1,19 @@
 //! What outlives a reload, and what must not grow with reloads.
 
-use std::{fs, thread, time::Duration};
+use std::{
+    fs,
+    io::{Read, Write},
+    thread,
+    time::Duration,
+};
 
-use crate::{backend::Backend, front::Front};
+use crate::{
+    backend::Backend,
+    front::Front,
+    members::{hits_of, slots},
+    routes::{SERVER as ROUTED, routed},
+    switches::many,
+};
 
 const SERVER: &str = "location / { proxy_pass http://u; }";
 
@@ -12,7 +23,7 @@ fn upstream(backends: &[&Backend]) -> String {
 }
 
 /// Resident memory of a process in KiB.
-fn resident(pid: u64) -> u64 {
+pub(crate) fn resident(pid: u64) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
@@ -95,5 +106,72 @@ fn nothing_grows_with_reloads() {
     let (first, last) = (seen[0], seen[seen.len() - 1]);
     assert!(last.1 < first.1 + 1024 && last.2 < first.2 + 1024, "{seen:?}");
     assert_eq!(front.status("")["records"]["used"], 3);
+    front.assert_sound();
+}
+
+#[test]
+fn reloads_keep_who_is_there() {
+    let backends = many(3);
+    let (declared, gone, joined) = (&backends[0], &backends[1], &backends[2]);
+    let both = [declared.address.as_str(), &gone.address];
+    let front = Front::start(2, &routed(both, 2), ROUTED);
+    front.moves("join", &joined.address);
+    front.moves("leave", &gone.address);
+    front.switch("u", &joined.address, "weight=3&state=on");
+    let state = |backend: &Backend| front.status(&format!("?u=u&b={}", backend.address))["state"].clone();
+    for _ in 0..3 {
+        front.reload();
+        assert_eq!((state(joined), state(gone), slots(&front)), ("up".into(), "left".into(), (2, 1)));
+        assert_eq!(front.status(&format!("?u=u&b={}", joined.address))["weight"], 3);
+        let before = gone.hits();
+        assert_eq!(hits_of(&front, joined, 12), 9, "weight 3 of 4");
+        assert_eq!(gone.hits(), before);
+    }
+    // What is declared needs no slot, and has one again when it is no longer.
+    front.write(&routed([declared.address.as_str(), &joined.address], 2), ROUTED);
+    front.reload();
+    assert_eq!((state(joined), slots(&front)), ("up".into(), (2, 2)));
+    front.write(&routed(both, 2), ROUTED);
+    front.reload();
+    assert_eq!((state(joined), slots(&front)), ("up".into(), (2, 1)));
+    assert_eq!(state(gone), "up", "a configuration did without it: it is declared anew");
+    // Too few slots are said, and no reason to fail.
+    front.write(&routed(both, 0), ROUTED);
+    front.reload();
+    assert!(front.log().contains("1 backends had joined and find no spare slot"), "{}", front.log());
+    assert_eq!(front.control("POST", &format!("?u=u&join={}", joined.address)).0, 507);
+    front.assert_sound();
+}
+
+#[test]
+fn orders_that_reach_an_old_worker_amid_a_reload_hold_in_the_new_ones() {
+    let backends = many(4);
+    let (declared, joins, leaves, off) = (&backends[0], &backends[1], &backends[2], &backends[3]);
+    let http = routed([declared.address.as_str(), &leaves.address, &off.address], 2);
+    let front = Front::start(1, &http, ROUTED);
+    let orders = [
+        format!("u=u&join={}", joins.address),
+        format!("u=u&leave={}", leaves.address),
+        format!("u=u&b={}&state=off", off.address),
+        "lease_ms=60000".to_owned(),
+    ];
+    let worker = front.workers()[0];
+    let old: Vec<_> = orders.iter().map(|order| (order, front.control_half("POST /status?"))).collect();
+    front.begin_reload();
+    for (order, (mut stream, pid)) in old {
+        assert_eq!(pid, worker);
+        let rest = format!("{order} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+        stream.write_all(rest.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{order}: {answer}");
+    }
+    front.wait_for("the old worker stays", || !front.workers().contains(&worker));
+    let before = (leaves.hits(), off.hits());
+    assert_eq!(hits_of(&front, joins, 20), 10);
+    assert_eq!((leaves.hits(), off.hits()), before);
+    let state = |backend: &Backend| front.status(&format!("?u=u&b={}", backend.address))["state"].clone();
+    assert_eq!((state(joins), state(leaves), state(off)), ("up".into(), "left".into(), "off".into()));
+    assert!(front.status("")["lease_ms"].as_u64().unwrap() > 30_000);
     front.assert_sound();
 }

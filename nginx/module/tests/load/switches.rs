@@ -2,15 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
-use crate::{
-    backend::Backend,
-    front::{Caller, Front},
-};
+use crate::{backend::Backend, caller::Caller, front::Front};
 
 const SERVER: &str =
     "location / { proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_pass http://u; }";
 
-fn many(count: usize) -> Vec<Backend> {
+pub(crate) fn many(count: usize) -> Vec<Backend> {
     (0..count).map(|_| Backend::start()).collect()
 }
 
@@ -21,7 +18,7 @@ fn upstream(balancer: &str, backends: &[Backend]) -> String {
 }
 
 /// `requests` by 4 callers while `meanwhile` runs again and again, with the number of its turn; says how many turns.
-fn under_load(front: &Front, requests: u64, mut meanwhile: impl FnMut(usize)) -> usize {
+pub(crate) fn under_load(front: &Front, requests: u64, mut meanwhile: impl FnMut(usize)) -> usize {
     let (sent, done) = (AtomicU64::new(0), AtomicBool::new(false));
     let mut turns = 0;
     let failed: Vec<String> = std::thread::scope(|scope| {

@@ -4,6 +4,7 @@
 
 SWITCHBOARD = target/release/switchboard
 DEMO = var/demo
+MODULE = target/module/ngx_http_switchboard_module.so
 FUZZ_SECONDS ?= 60
 TORTURE_SECONDS ?= 120
 
@@ -18,6 +19,8 @@ setup-tests: ## the same, and what tests need: PostgreSQL, mail server, browser
 
 run: setup ## build, and bring up one server with a demo agent and a demo app
 	cargo build --release --locked
+	@scripts/module.sh && cp -f $(MODULE) target/release/ || \
+		echo "module: not built, the lines above say why; everything works without it, with less to see"
 	@# Made beside and then renamed: a first run that is broken off leaves no half-made folder.
 	@test -d $(DEMO) || { \
 		rm -rf $(DEMO).new && mkdir -p $(DEMO).new && cp -rn conf/. $(DEMO).new/ && \
@@ -25,10 +28,11 @@ run: setup ## build, and bring up one server with a demo agent and a demo app
 		mv $(DEMO).new $(DEMO); }
 	@$(SWITCHBOARD) up --demo --config $(DEMO)/fleet.toml
 
-module: ## build the nginx module that counts per backend; scripts/module.sh test tests it
+module: ## build the module that counts and switches in nginx
 	@scripts/module.sh
 
 test: setup-tests ## run every test; NEXTEST=1 does it with cargo-nextest
+	@scripts/module.sh test
 ifdef NEXTEST
 	cargo nextest run --workspace --locked
 	cargo test --workspace --locked --doc

@@ -3,6 +3,7 @@
 mod agent;
 mod call;
 mod check;
+mod daemon;
 mod error;
 mod front;
 mod instance;

@@ -25,7 +25,7 @@ pub(crate) struct Identity {
 pub(crate) fn start(config: &Config, keys: KeyRing, identity: Identity) -> anyhow::Result<Option<Worker>> {
     let Some(monitor) = config.monitor_url() else { return Ok(None) };
     let worker = Worker::start(switchboard_worker::Config {
-        worker: format!("{}/{}", config.server, identity.name),
+        worker: format!("{}/{}", config.front_name(), identity.name),
         kind: identity.kind,
         subject: identity.subject,
         address: identity.address,

@@ -1,17 +1,17 @@
 //! `switchboard up`: brings up this server as configured, keeps it up, and takes it down in peace.
 //!
 //! One event loop here; the rest in the order in which it is met: `lock` (one `up` per state folder), `server`
-//! (instances and nginx), `monitor`, `child` (one process and its restarts), `backoff`, `plan` (what a new configuration
+//! (instances and nginx), `companion` (monitor and controller), `child` (one process and its restarts), `backoff`, `plan` (what a new configuration
 //! changes), `control` (requests of `switchboard reload`), `demo`, `advice` (what to try next), `voice` (what is said, and
 //! reported).
 
 mod advice;
 mod backoff;
 mod child;
+mod companion;
 pub(crate) mod control;
 mod demo;
 mod lock;
-mod monitor;
 mod plan;
 mod server;
 mod voice;
@@ -23,7 +23,11 @@ use std::{
 };
 
 use anyhow::Context;
-use switchboard_fleet::config::{Faults, Whole, check_files, load_whole};
+use switchboard_controller::prepare;
+use switchboard_fleet::{
+    KeyRing,
+    config::{Faults, Whole, check_files, load_whole},
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::{Failure, Outcome};
@@ -53,21 +57,36 @@ struct Program {
 
 /// Runs until SIGTERM or Ctrl-C.
 pub(crate) fn run(config: &Path, args: Args) -> Outcome {
-    let whole = load_whole(config)?;
+    let whole = load(config)?;
     let state_dir = whole.server.state_dir.clone();
     std::fs::create_dir_all(&state_dir)
         .with_context(|| format!("{}: state_dir cannot be made", state_dir.display()))?;
     let _only_one = lock::take(&state_dir)?;
-    if !whole.server.key_file.exists() {
+    let follows = whole.server.front.follow.is_some();
+    if !follows && !whole.server.key_file.exists() {
         crate::key::run(config)?;
+    }
+    // One thread: children are told to end with the thread that started them.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if follows {
+        // The certificate may be the first front's.
+        let keys = KeyRing::read(&whole.server.key_file)?;
+        runtime.block_on(prepare(&whole.server, &keys))?;
     }
     look_at_files(&whole)?;
     let program = Program { path: std::env::current_exe()?, config: config.into(), voice: Voice::default() };
-    // One thread: children are told to end with the thread that started them.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(supervise(program, whole, args.demo));
     runtime.shutdown_background();
     ended
+}
+
+/// What this server runs. A further front has no instances of its own.
+fn load(config: &Path) -> Result<Whole, Faults> {
+    let mut whole = load_whole(config)?;
+    if whole.server.front.follow.is_some() {
+        whole.instances.clear();
+    }
+    Ok(whole)
 }
 
 fn look_at_files(whole: &Whole) -> Result<(), Faults> {

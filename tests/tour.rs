@@ -90,6 +90,14 @@ fn nothing_is_lost_when_instances_stop_or_die() {
         let at = located(server, id).unwrap();
         let ended = server.pid(at);
         kill(ended, signal).unwrap();
+        if signal == Signal::SIGKILL {
+            // What runs on it is lost; it is dead when nobody answers there, or somebody else.
+            until("its death", || {
+                let answers =
+                    server.status(at).is_some_and(|status| status["pid"] == i64::from(ended.as_raw()));
+                (!answers).then_some(())
+            });
+        }
         // At once, in the middle of it.
         for number in 0..5 {
             let data = format!("{signal} {number}");

@@ -28,13 +28,18 @@ pub(crate) fn of_process_exactly(pid: u32) -> anyhow::Result<Duration> {
 
 /// CPU time of a process and its children.
 pub(crate) fn of_family(pid: u32) -> anyhow::Result<Duration> {
-    let path = format!("/proc/{pid}/task/{pid}/children");
-    let children = fs::read_to_string(&path).with_context(|| format!("{path}: the server is gone"))?;
     let mut sum = of_process(pid)?;
-    for child in children.split_whitespace().filter_map(|child| child.parse().ok()) {
+    for child in children(pid)? {
         sum += of_process(child)?;
     }
     Ok(sum)
+}
+
+/// The processes that a process of one thread has started.
+pub(crate) fn children(pid: u32) -> anyhow::Result<Vec<u32>> {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    let children = fs::read_to_string(&path).with_context(|| format!("{path}: the server is gone"))?;
+    Ok(children.split_whitespace().filter_map(|child| child.parse().ok()).collect())
 }
 
 /// Fields 14 and 15, added. The second field is the program's name in parentheses and may hold anything.

@@ -27,10 +27,20 @@ pub(crate) struct Effort {
     pub(crate) idle_window: Duration,
     /// How long the monitor is killed again and again.
     pub(crate) killing: Duration,
+    /// How often each nginx has its turn where two do the same but for a few µs.
+    pub(crate) fine_rounds: usize,
+    /// How long one of those turns is measured.
+    pub(crate) fine_window: Duration,
+    /// Backends that die behind the front, one after the other.
+    pub(crate) deaths: usize,
+    /// Instances that join, one after the other.
+    pub(crate) joins: usize,
+    /// Switches of a backend, off and on again each.
+    pub(crate) switches: usize,
 }
 
 impl Effort {
-    /// A run whose numbers are worth comparing: about five minutes.
+    /// A run whose numbers are worth comparing: about eight minutes.
     pub(crate) fn full() -> Self {
         Self {
             rounds: 3,
@@ -44,6 +54,11 @@ impl Effort {
             charts: 31,
             idle_window: Duration::from_secs(12),
             killing: Duration::from_secs(60),
+            fine_rounds: 5,
+            fine_window: Duration::from_secs(2),
+            deaths: 5,
+            joins: 7,
+            switches: 8,
         }
     }
 
@@ -61,6 +76,11 @@ impl Effort {
             charts: 3,
             idle_window: Duration::from_secs(3),
             killing: Duration::from_secs(5),
+            fine_rounds: 1,
+            fine_window: Duration::from_millis(400),
+            deaths: 1,
+            joins: 2,
+            switches: 3,
         }
     }
 

@@ -59,6 +59,8 @@ pub(crate) enum Unit {
     BytesPerSecond,
     /// Seconds, written in ms below one.
     Seconds,
+    /// Seconds, written in µs.
+    Microseconds,
     /// Bytes, written in KiB.
     KibiBytes,
     /// Bytes.
@@ -81,6 +83,7 @@ impl fmt::Display for Figure {
             Unit::BytesPerSecond => write!(f, "{:.2} GB/s", value / 1e9),
             Unit::Seconds if value >= 1.0 => write!(f, "{value:.2} s"),
             Unit::Seconds => write!(f, "{:.3} ms", value * 1e3),
+            Unit::Microseconds => write!(f, "{:.1} µs", value * 1e6),
             Unit::KibiBytes => write!(f, "{:.1} KiB", value / 1024.0),
             Unit::Bytes => write!(f, "{value:.1} B"),
             Unit::Share => write!(f, "{:.3} %", value * 100.0),
@@ -116,6 +119,7 @@ mod tests {
         assert_eq!(Figure(20_007.4, Unit::PerSecond).to_string(), "20,007/s");
         assert_eq!(Figure(1.5e9, Unit::BytesPerSecond).to_string(), "1.50 GB/s");
         assert_eq!(Figure(0.000_221, Unit::Seconds).to_string(), "0.221 ms");
+        assert_eq!(Figure(0.000_018_44, Unit::Microseconds).to_string(), "18.4 µs");
         assert_eq!(Figure(5.0, Unit::Seconds).to_string(), "5.00 s");
         assert_eq!(Figure(0.005, Unit::Share).to_string(), "0.500 %");
         assert_eq!(Figure(1_200.0, Unit::Count).to_string(), "1,200");

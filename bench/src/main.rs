@@ -1,12 +1,12 @@
-//! `switchboard-bench`: what one instance and one monitor do per CPU second, beside nginx and rrdtool in the same run, as one
-//! Markdown table.
+//! `switchboard-bench`: what one instance, one monitor and one front do, and at what price, beside nginx and rrdtool in the
+//! same run, as one Markdown table.
 //!
 //! The modules in the order of a run:
 //!
 //! | module | what happens there |
 //! |---|---|
 //! | `effort` | how long a run lasts and how much it tries |
-//! | `serve`, `monitor`, `nginx`, `rrdtool` | the servers under load, each a process of its own |
+//! | `serve`, `monitor`, `front`, `nginx`, `rrdtool` | the servers under load, each a process of its own (`program`: how those of this workspace are started) |
 //! | `talker` | a program that reports, also a process of its own |
 //! | `cpu`, `machine` | what the kernel says of them and of the machine |
 //! | `load` | callers and agents, the load |
@@ -16,10 +16,12 @@
 mod cpu;
 mod effort;
 mod figures;
+mod front;
 mod load;
 mod machine;
 mod monitor;
 mod nginx;
+mod program;
 mod rows;
 mod rrdtool;
 mod serve;
@@ -44,11 +46,11 @@ use crate::{
 };
 
 /// The whole run ends within this, done or not.
-const RUN_MAX: Duration = Duration::from_secs(480);
+const RUN_MAX: Duration = Duration::from_secs(600);
 /// The command by which this program draws for itself.
 const DRAW: &str = "draw";
 
-/// Measures one Switchboard instance and one monitor on this machine, beside nginx and rrdtool.
+/// Measures one Switchboard instance, one monitor and one front on this machine, beside nginx and rrdtool.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Cli {

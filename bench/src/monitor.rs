@@ -2,35 +2,23 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    process::Stdio,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde::Deserialize;
 use switchboard_fleet::KeyRing;
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
-    process::{Child, Command},
-    time::timeout,
-};
+use tokio::process::Child;
 
-use crate::{cpu, load, serve::free_port};
-
-/// The program, beside this one.
-const PROGRAM: &str = "switchboard-monitor";
-/// It is up within this.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How much of its log is shown when it does not start.
-const LOG_LINES: usize = 5;
+use crate::{cpu, load, program::Program, serve::free_port};
 
 /// A monitor that runs, or was killed; ended when dropped.
 pub(crate) struct Monitor {
-    program: PathBuf,
+    program: Program,
     process: Option<Child>,
     address: SocketAddr,
     keys: KeyRing,
@@ -56,11 +44,8 @@ struct Status {
 impl Monitor {
     /// One that does not run yet. Everything is as by default but where it is and that it writes to nobody.
     pub(crate) fn new() -> anyhow::Result<Self> {
-        let program = std::env::current_exe()?.with_file_name(PROGRAM);
-        if !program.exists() {
-            bail!("{} is missing: build it with `cargo build --release --locked`", program.display());
-        }
         let folder = tempfile::tempdir()?;
+        let program = Program::beside("switchboard-monitor", folder.path())?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let key: [u8; 32] = rand::random();
         KeyRing::create(&folder.path().join("fleet.key"), key)?;
@@ -71,26 +56,8 @@ impl Monitor {
     /// Starts it, and returns when it listens: how long that took.
     pub(crate) async fn start(&mut self) -> anyhow::Result<Duration> {
         let began = Instant::now();
-        let log = File::options().create(true).append(true).open(self.log())?;
-        let mut process = Command::new(&self.program)
-            .arg("--config")
-            .arg(self.folder.path().join("fleet.toml"))
-            // Its standard input ends with this program, however that ends.
-            .arg("--exit-with-parent")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("{}: cannot be started", self.program.display()))?;
-        let stdout = process.stdout.take().context("the monitor has no standard output")?;
-        self.process = Some(process);
-        let mut line = String::new();
-        let read = timeout(PATIENCE, BufReader::new(stdout).read_line(&mut line)).await;
-        if !line.starts_with("listening on ") {
-            let why = if read.is_err() { "is not up in time" } else { "does not start" };
-            bail!("the monitor {why}; its log ends with:\n{}", self.last_words());
-        }
+        let config = self.folder.path().join("fleet.toml");
+        self.process = Some(self.program.start(["--config".as_ref(), config.as_os_str()]).await?);
         Ok(began.elapsed())
     }
 
@@ -133,15 +100,5 @@ impl Monitor {
         let body = load::get(self.address, "/status").await.context("the monitor's /status")?;
         let status: Status = serde_json::from_slice(&body).context("/status is not what it should be")?;
         Ok(status.workers)
-    }
-
-    fn log(&self) -> PathBuf {
-        self.folder.path().join("monitor.log")
-    }
-
-    fn last_words(&self) -> String {
-        let log = fs::read_to_string(self.log()).unwrap_or_default();
-        let lines: Vec<_> = log.lines().collect();
-        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
 }

@@ -83,6 +83,28 @@ fn the_monitor_is_measured_or_said_to_be_missing() {
     }
 }
 
+/// The controller is another crate's program, and the module another workspace's.
+#[test]
+fn the_front_is_measured_or_said_to_be_missing() {
+    for (row, count) in [("front-cost", 4), ("dead-backend", 2), ("join", 2), ("switch", 2)] {
+        let output = bench(&["--quick", "--only", row]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        if said.contains("module is not there (scripts/module.sh builds it)") {
+            assert!(lines(&output).is_empty());
+            continue;
+        }
+        if said.contains("switchboard is missing: build it with") {
+            continue;
+        }
+        let lines = lines(&output);
+        assert_eq!(lines.len(), count, "{row}");
+        assert!(number(&lines[0][1]) > 0.0, "{lines:?}");
+        if row == "dead-backend" {
+            assert!(lines[1][1].starts_with("0 of "), "{lines:?}");
+        }
+    }
+}
+
 #[test]
 fn an_unknown_row_is_refused_with_the_known_ones_named() {
     let output = bench(&["--quick", "--only", "nonsense"]);

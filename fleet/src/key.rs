@@ -198,6 +198,15 @@ impl KeyRing {
         if self.keys.iter().any(good) { Ok(()) } else { Err(SignatureError::Wrong) }
     }
 
+    /// A key for one purpose, made of each of the fleet's keys, in their order.
+    pub(crate) fn derived(&self, purpose: &str) -> impl Iterator<Item = [u8; KEY_BYTES]> {
+        self.keys.iter().map(move |key| {
+            let mut mac = key.clone();
+            mac.update(format!("switchboard key v1\n{purpose}\n").as_bytes());
+            mac.finalize().into_bytes().into()
+        })
+    }
+
     /// The value of `X-IWP-Digest` for a body: its SHA-256 in hexadecimal.
     pub fn digest(body: &[u8]) -> String {
         HEXLOWER.encode(&Sha256::digest(body))

@@ -11,8 +11,10 @@ mod id;
 mod key;
 mod name;
 pub mod report;
+mod seal;
 pub mod snapshot;
 
 pub use id::{CustomerId, InvalidCustomerId};
 pub use key::{KeyFileError, KeyRing, SIGNATURE_MAX_AGE, SignatureError};
 pub use name::{InstanceName, InvalidInstanceName, InvalidServerName, ServerName};
+pub use seal::{NotOpened, Seal};

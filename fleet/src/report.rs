@@ -3,13 +3,13 @@
 //! Each report has a number of its own within one life ("boot") of one worker. So the monitor takes each once, however often it is
 //! sent, and can say which are missing.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Reports of one worker, in the order of their numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Batch {
-    /// Who reports: `SERVER/PORT` of an instance, `SERVER/front` of a front, `SERVER/monitor`; any text without control
-    /// characters of at most [`Batch::WORKER_MAX`] bytes.
+    /// Who reports: `SERVER/PORT` of an instance, `SERVER/front` of a front, `SERVER/controller` of its controller,
+    /// `SERVER/monitor`; any text without control characters of at most [`Batch::WORKER_MAX`] bytes.
     pub worker: String,
     /// What it is.
     pub kind: WorkerKind,
@@ -36,6 +36,8 @@ pub enum WorkerKind {
     Instance,
     /// The front of a server.
     Front,
+    /// The controller of a front.
+    Controller,
     /// The monitor itself.
     Monitor,
     /// Anything else.
@@ -97,6 +99,34 @@ pub struct WorkerState {
     /// Reports that it had to throw away since it started, as neither the monitor nor its disk took them.
     #[serde(default)]
     pub lost: u64,
+    /// What it says is wrong with it at present, a sentence each; bounded as [`WorkerState::bounded`] does it, also what comes
+    /// from elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "read_bounded")]
+    pub wrong: Vec<String>,
+}
+
+impl WorkerState {
+    /// Most sentences of [`WorkerState::wrong`].
+    pub const WRONG_MAX: usize = 20;
+    /// Most bytes of each.
+    pub const WRONG_BYTES_MAX: usize = 500;
+
+    /// Sentences as they may stand in [`WorkerState::wrong`]: without blank ones, and cut to the bounds rather than refused, as the
+    /// rest of the state counts too.
+    pub fn bounded(mut sentences: Vec<String>) -> Vec<String> {
+        sentences.retain(|sentence| !sentence.trim().is_empty());
+        sentences.truncate(Self::WRONG_MAX);
+        for sentence in &mut sentences {
+            let fits = |end: &usize| sentence.is_char_boundary(*end);
+            let end = (0..=Self::WRONG_BYTES_MAX.min(sentence.len())).rev().find(fits).unwrap_or_default();
+            sentence.truncate(end);
+        }
+        sentences
+    }
+}
+
+fn read_bounded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Vec::deserialize(deserializer).map(WorkerState::bounded)
 }
 
 /// What an instance did in the minute that ended at the report's time: the sources of the original service's archives.
@@ -183,5 +213,25 @@ mod tests {
         );
         let again: Batch = serde_json::from_str(&serde_json::to_string(&batch).unwrap()).unwrap();
         assert_eq!(again, batch);
+    }
+    #[test]
+    fn what_is_wrong_is_cut_wherever_it_comes_from() {
+        let long = |n: usize| format!("{n}{}", "ä".repeat(300));
+        let said: Vec<String> = [" ".to_owned()].into_iter().chain((0..30).map(long)).collect();
+        let state = |wrong: serde_json::Value| {
+            let text = serde_json::json!({"seq": 1, "at_ms": 1, "type": "state", "rss_bytes": 1, "cpu_us": 1, "uptime_s": 1,
+                "host": "", "address": "", "version": "", "pid": 1, "wrong": wrong});
+            let report: Report = serde_json::from_value(text).unwrap();
+            let Told::State(state) = report.told else { panic!("{report:?}") };
+            state
+        };
+        let heard = state(said.clone().into());
+        assert_eq!(heard.wrong, WorkerState::bounded(said));
+        assert_eq!(heard.wrong.len(), 20);
+        assert!(heard.wrong.iter().all(|sentence| (499..=500).contains(&sentence.len())));
+        assert!(heard.wrong[0].starts_with("0ä"));
+        // Whoever has nothing to say need not know of it, and nor need whoever listens.
+        let well = serde_json::to_value(state(Vec::<String>::new().into())).unwrap();
+        assert!(well.get("wrong").is_none());
     }
 }

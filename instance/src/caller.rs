@@ -1,6 +1,9 @@
 //! Who is calling, and what the call's own headers say. Whatever is wrong here is refused before anything changes.
 
-use std::{net::IpAddr, time::SystemTime};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::SystemTime,
+};
 
 use http::{HeaderMap, HeaderName, Method, StatusCode, header::AsHeaderName};
 use switchboard_fleet::{
@@ -87,9 +90,11 @@ pub(crate) fn address(socket: IpAddr, headers: &HeaderMap, config: &Config) -> I
     said.and_then(|said| said.trim().parse().ok()).unwrap_or(socket)
 }
 
-/// Whether connections from this address are the front's.
+/// Whether connections from this address are the front's, or another front's of this server.
 pub(crate) fn is_front(socket: IpAddr, config: &Config) -> bool {
-    socket.is_loopback() || config.front.listen.iter().any(|front| front.ip() == socket)
+    let front = &config.front;
+    let mut all = front.listen.iter().map(SocketAddr::ip).chain(front.others.iter().copied());
+    socket.is_loopback() || all.any(|front| front == socket)
 }
 
 /// Lets in a call between instances.
@@ -171,6 +176,9 @@ mod tests {
         let list = headers(&[("x-forwarded-for", b"192.0.2.8, 10.0.0.1")]);
         assert_eq!(address(front, &list, &config).to_string(), "192.0.2.8");
         assert_eq!(address(front, &headers(&[("x-real-ip", b"nonsense")]), &config), front);
+        let mut second = config;
+        second.front.others = vec![outside];
+        assert_eq!(address(outside, &told, &second).to_string(), "192.0.2.7");
     }
 
     #[test]

@@ -42,6 +42,7 @@ mod outbox;
 mod outgoing;
 pub mod peers;
 mod period;
+mod presence;
 mod refill;
 mod refusal;
 mod registrations;

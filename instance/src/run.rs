@@ -24,7 +24,7 @@ use crate::{
     ids::Ids,
     marks, minute,
     outgoing::Outgoing,
-    refill, server, statistics, tls,
+    presence, refill, server, statistics, tls,
     vault::Vault,
     watch::{Patience, TICK},
 };
@@ -134,11 +134,17 @@ pub async fn run(
     marks::confirm(&hub).await?;
     tasks.0.push(spawn_local(greeter::greet_forever(hub.clone())).abort_handle());
     tasks.0.push(spawn_local(refill::forever(hub.clone())).abort_handle());
+    presence::join(&hub).await;
     hub.state.set(State::Ready);
+    let joined = spawn_local(presence::join_forever(hub.clone())).abort_handle();
+    tasks.0.push(joined.clone());
     tracing::info!(port, %address, master = hub.config.is_master(port), "ready");
     // The parent reads this line; without a reader the instance serves all the same.
     let _ = writeln!(io::stdout(), "listening on {address}");
     stop.await;
+    joined.abort();
+    // Before anyone is refused.
+    presence::leave(&hub).await;
     drain(&hub).await;
     drop(tasks);
     Ok(())

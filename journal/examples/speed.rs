@@ -34,6 +34,7 @@ fn state(seq: u64) -> Report {
         version,
         pid: 4711,
         lost: 0,
+        wrong: Vec::new(),
     };
     Report { seq, at_ms, told: Told::State(state) }
 }

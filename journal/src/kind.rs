@@ -7,6 +7,7 @@ pub(crate) fn as_str(kind: WorkerKind) -> &'static str {
     match kind {
         WorkerKind::Instance => "instance",
         WorkerKind::Front => "front",
+        WorkerKind::Controller => "controller",
         WorkerKind::Monitor => "monitor",
         WorkerKind::Program => "program",
     }
@@ -14,8 +15,8 @@ pub(crate) fn as_str(kind: WorkerKind) -> &'static str {
 
 /// The kind of that word.
 pub(crate) fn from_str(word: &str) -> Option<WorkerKind> {
-    use WorkerKind::{Front, Instance, Monitor, Program};
-    [Instance, Front, Monitor, Program].into_iter().find(|kind| as_str(*kind) == word)
+    use WorkerKind::{Controller, Front, Instance, Monitor, Program};
+    [Instance, Front, Controller, Monitor, Program].into_iter().find(|kind| as_str(*kind) == word)
 }
 
 /// The level of a number.

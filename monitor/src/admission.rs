@@ -95,6 +95,20 @@ pub(crate) fn reporter(
     Ok(Proof::Local)
 }
 
+/// Whether a call has the fleet's signature, which calls of fronts need wherever they come from.
+///
+/// # Errors
+/// `Signature`.
+pub(crate) fn signed(
+    method: &Method,
+    path: &str,
+    headers: &HeaderMap,
+    keys: &KeyRing,
+    now: SystemTime,
+) -> Result<(), NotAdmitted> {
+    keys.verify(method, path, headers, now).map_err(|error| NotAdmitted::Signature(error.to_string()))
+}
+
 /// Whether a body is the one that was signed.
 ///
 /// # Errors
@@ -110,6 +124,13 @@ pub(crate) fn signed_body(headers: &HeaderMap, body: &[u8]) -> Result<(), NotAdm
 /// `NotHere` or `Host`.
 pub(crate) fn viewer(caller: Caller, headers: &HeaderMap, page: Option<&str>) -> Result<(), NotAdmitted> {
     if caller.is_here() { our_host(headers, page) } else { Err(NotAdmitted::NotHere) }
+}
+
+/// The address to which a viewer's tries to log in are counted: the other end, or for whom a proxy on this machine speaks. What a proxy says
+/// only adds: somebody on this machine who says so too has other bounds.
+pub(crate) fn tries_from(caller: Caller, headers: &HeaderMap) -> IpAddr {
+    let told = headers.get("x-real-ip").and_then(|value| value.to_str().ok()?.parse().ok());
+    told.filter(|_| caller.is_here()).unwrap_or(caller.peer).to_canonical()
 }
 
 /// Whether the name under which we were called is ours: an address, `localhost`, or that of `monitor.page`. A page of somebody else can
@@ -212,6 +233,15 @@ mod tests {
         let mut led = json(&[]);
         led.insert("host", HeaderValue::from_static("evil.example.com:8090"));
         assert_eq!(report(HERE, &led), Err(NotAdmitted::Host));
+    }
+
+    #[test]
+    fn tries_count_for_whom_a_proxy_here_speaks() {
+        let told = headers(&[("x-real-ip", "192.0.2.7")]);
+        let other: IpAddr = "192.0.2.7".parse().unwrap();
+        assert_eq!(tries_from(HERE, &told), other);
+        assert_eq!(tries_from(THERE, &told), THERE.peer);
+        assert_eq!(tries_from(HERE, &headers(&[("x-real-ip", "nonsense")])), LOCAL);
     }
 
     #[test]

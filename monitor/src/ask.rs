@@ -1,4 +1,4 @@
-//! The commands `silence` and `forget`: asked of the running monitor.
+//! The commands `silence`, `forget` and `login`: asked of the running monitor.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
+use nix::unistd::{Uid, User};
 use switchboard_alert::{
     letter::{lasting, moment},
     rules::{Covers, Silence},
@@ -52,6 +53,14 @@ pub(crate) struct ForgetArgs {
     worker: String,
 }
 
+/// Arguments of `switchboard-monitor login`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LoginArgs {
+    /// The name that stands beside what is switched; this user's unless said.
+    #[arg(long)]
+    name: Option<String>,
+}
+
 /// Begins, ends or lists silences.
 pub(crate) fn silence(config: &Path, args: SilenceArgs) -> Outcome {
     let ask = match (args.what, args.lasts_ms) {
@@ -65,6 +74,13 @@ pub(crate) fn silence(config: &Path, args: SilenceArgs) -> Outcome {
 /// Forgets a worker.
 pub(crate) fn forget(config: &Path, args: ForgetArgs) -> Outcome {
     say(ask_monitor(config, &Ask::Forget { worker: args.worker })?)
+}
+
+/// Prints a link that logs in its reader once.
+pub(crate) fn login(config: &Path, args: LoginArgs) -> Outcome {
+    let own = || User::from_uid(Uid::current()).ok().flatten().map(|user| user.name);
+    let name = args.name.or_else(own).unwrap_or_else(|| "operator".into());
+    say(ask_monitor(config, &Ask::Login { name })?)
 }
 
 fn ask_monitor(config: &Path, ask: &Ask) -> anyhow::Result<Told> {

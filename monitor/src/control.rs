@@ -20,7 +20,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{clock::now_ms, desk::Desk};
+use crate::{clock::now_ms, desk::Desk, logins::Logins};
 
 /// How long a caller may take to say what it wants, and to take its answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -55,6 +55,11 @@ pub(crate) enum Ask {
     Forget {
         /// Its name.
         worker: String,
+    },
+    /// A link that logs somebody in once.
+    Login {
+        /// The name, for the record of what is switched.
+        name: String,
     },
 }
 
@@ -167,6 +172,17 @@ async fn do_it(desk: &Desk, ask: Ask) -> anyhow::Result<Told> {
             desk.changed();
             tracing::info!(worker, "forgotten");
             Ok(Told::Done(format!("{worker} is forgotten; its archive is kept")))
+        }
+        Ask::Login { name } => {
+            let fits = !name.trim().is_empty() && name.len() <= Logins::NAME_MAX;
+            anyhow::ensure!(
+                fits && !name.chars().any(char::is_control),
+                "--name: expected 1 to {} bytes without control characters",
+                Logins::NAME_MAX
+            );
+            tracing::info!(name, "a link to log in was made");
+            let secret = desk.logins.link(name);
+            Ok(Told::Done(format!("{}/login?token={}", desk.config.monitor_page(), secret.expose())))
         }
     }
 }

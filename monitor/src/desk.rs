@@ -15,7 +15,7 @@ use switchboard_fleet::{KeyRing, config::Config};
 use switchboard_journal::Journal;
 use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore, watch};
 
-use crate::{clock::now_ms, roster::Roster, watched::Watched};
+use crate::{clock::now_ms, fronts::Fronts, logins::Logins, roster::Roster, watched::Watched};
 
 /// Long bodies of reports that are in memory at a time, each of at most 4 MiB.
 const BODIES_MAX: usize = 32;
@@ -52,7 +52,11 @@ pub(crate) struct Desk {
     /// Wakes whoever files samples.
     pub(crate) samples: Notify,
     /// Places for bodies of reports.
-    pub(crate) bodies: Semaphore,
+    pub(crate) bodies: Arc<Semaphore>,
+    /// The fronts, and what they are to do.
+    pub(crate) fronts: Fronts,
+    /// Who may give them orders.
+    pub(crate) logins: Logins,
     /// Places for pages that watch.
     pub(crate) watchers: Arc<Semaphore>,
     /// Since when this monitor listens, ms since 1970.
@@ -79,6 +83,7 @@ pub(crate) struct Parts {
     pub(crate) writer: Writer,
     pub(crate) outbox: Outbox,
     pub(crate) roster: Roster,
+    pub(crate) logins: Logins,
 }
 
 impl Desk {
@@ -87,6 +92,8 @@ impl Desk {
         Self {
             watched: Watched::new(&parts.config),
             rules: Rules::new(&parts.config.alert, &parts.config.server),
+            fronts: Fronts::new(Duration::from_millis(parts.config.monitor.refresh_ms.into())),
+            logins: parts.logins,
             config: parts.config,
             keys: parts.keys,
             journal: parts.journal,
@@ -98,7 +105,7 @@ impl Desk {
             outbox: Arc::new(parts.outbox),
             letters: Arc::new(Notify::new()),
             samples: Notify::new(),
-            bodies: Semaphore::new(BODIES_MAX),
+            bodies: Arc::new(Semaphore::new(BODIES_MAX)),
             watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
             started_ms: now_ms(),
             archived: Mutex::default(),

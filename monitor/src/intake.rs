@@ -1,38 +1,25 @@
 //! `POST /report`: admitted, read, taken by the journal, and only then answered.
 
-use std::{
-    ops::Deref,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::SystemTime};
 
 use axum::{
     Extension, Json,
-    body::{Body, HttpBody},
+    body::Body,
     extract::State,
     response::{IntoResponse, Response},
 };
-use bytes::BytesMut;
 use http::{Request, StatusCode, header::RETRY_AFTER};
-use http_body_util::BodyExt;
 use switchboard_fleet::report::{Batch, Taken};
 use switchboard_journal::{Arrival, TakeError};
-use tokio::{sync::SemaphorePermit, time::timeout};
 
 use crate::{
     admission::{self, Caller, NotAdmitted},
+    body::{self, NoBody},
     clock::now_ms,
     desk::Desk,
     roster::News,
     watched::Proof,
 };
-
-/// A body up to this length needs no place among the long ones, in bytes.
-const SHORT_MAX: usize = 16 << 10;
-/// A long one waits so long for a place.
-const PLACE_WITHIN: Duration = Duration::from_secs(2);
-/// A body must have arrived within this.
-const BODY_WITHIN: Duration = Duration::from_secs(10);
 
 /// Why a batch is not taken; the text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +28,7 @@ pub(crate) enum Refusal {
     NotAdmitted(#[from] NotAdmitted),
     #[error("a batch has at most {} bytes: send fewer reports at a time", Batch::BYTES_MAX)]
     TooLarge,
-    #[error("the body did not arrive within {} s", BODY_WITHIN.as_secs())]
+    #[error("{}", NoBody::Slow)]
     Slow,
     #[error("not a batch of reports: {0} (docs/protocol.md shows one)")]
     Malformed(String),
@@ -62,7 +49,7 @@ pub(crate) async fn report(
     let (parts, body) = request.into_parts();
     let (call, page) = ((&parts.method, parts.uri.path()), desk.config.monitor.page.as_deref());
     let proof = admission::reporter(caller, call, &parts.headers, page, &desk.keys, SystemTime::now())?;
-    let body = timeout(BODY_WITHIN, whole(&desk, body)).await.map_err(|_| Refusal::Slow)??;
+    let body = body::whole(body, Batch::BYTES_MAX, &desk.bodies).await?;
     if proof == Proof::Signed {
         admission::signed_body(&parts.headers, &body)?;
     }
@@ -71,45 +58,6 @@ pub(crate) async fn report(
     // On a task of its own: a caller that hangs up must not leave it half done.
     let taken = tokio::spawn(take_in(desk, batch, proof)).await;
     taken.map_err(|_| Refusal::Later("the monitor failed: look at its log".into()))?.map(Json)
-}
-
-/// A body in memory, with its place if it needs one. A short one does not: slow callers with little to say hold nobody up.
-#[derive(Debug)]
-struct Whole<'a> {
-    bytes: BytesMut,
-    _place: Option<SemaphorePermit<'a>>,
-}
-
-impl Deref for Whole<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-async fn whole(desk: &Desk, mut body: Body) -> Result<Whole<'_>, Refusal> {
-    if body.size_hint().lower() > Batch::BYTES_MAX as u64 {
-        return Err(Refusal::TooLarge);
-    }
-    let mut whole = Whole { bytes: BytesMut::new(), _place: None };
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Refusal::Malformed("the body broke off".into()))?;
-        let Ok(data) = frame.into_data() else { continue };
-        if whole.bytes.len() + data.len() > Batch::BYTES_MAX {
-            return Err(Refusal::TooLarge);
-        }
-        if whole._place.is_none() && whole.bytes.len() + data.len() > SHORT_MAX {
-            let place = timeout(PLACE_WITHIN, desk.bodies.acquire()).await;
-            whole._place = Some(place.ok().and_then(Result::ok).ok_or_else(busy)?);
-        }
-        whole.bytes.extend_from_slice(&data);
-    }
-    Ok(whole)
-}
-
-fn busy() -> Refusal {
-    Refusal::Later("too many long batches at a time: send it again in a moment".into())
 }
 
 /// A batch from its JSON.
@@ -145,6 +93,17 @@ async fn take_in(desk: Arc<Desk>, batch: Batch, proof: Proof) -> Result<Taken, R
     }
     desk.changed();
     Ok(receipt.taken)
+}
+
+impl From<NoBody> for Refusal {
+    fn from(error: NoBody) -> Self {
+        match error {
+            NoBody::TooLarge => Self::TooLarge,
+            NoBody::Slow => Self::Slow,
+            NoBody::Broken => Self::Malformed(error.to_string()),
+            NoBody::Busy => Self::Later(error.to_string()),
+        }
+    }
 }
 
 impl From<TakeError> for Refusal {

@@ -138,7 +138,7 @@ fn step(event: &Event) -> serde_json::Result<Step> {
 pub(crate) fn chart_of(kind: Kind) -> &'static str {
     match kind {
         Kind::Overload => "cpu.1h.png",
-        Kind::Down | Kind::Unheard | Kind::Panic | Kind::Archive => "t_completed.1h.png",
+        Kind::Down | Kind::Unheard | Kind::Panic | Kind::Trouble | Kind::Archive => "t_completed.1h.png",
     }
 }
 

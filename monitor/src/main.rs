@@ -3,9 +3,12 @@
 //! The way of a report: `admission` (who may), `intake` (read), the journal (durable, each once), `roster` (the newest of each
 //! worker), `filing` (samples into archives). What is done with it: `looking` (rules, letters, `mail`), `web` (pages, charts).
 //! `control` and `ask` are the two ends of the commands.
+//!
+//! The way of a front's table, and of an order to it: `fronts`. Who may give one: `logins`.
 
 mod admission;
 mod ask;
+mod body;
 mod caller;
 mod charting;
 mod clock;
@@ -15,10 +18,13 @@ mod desk;
 mod draw;
 mod error;
 mod filing;
+mod fronts;
 mod intake;
 mod log;
+mod logins;
 mod looking;
 mod mail;
+mod password;
 mod reach;
 mod roster;
 mod run;
@@ -51,6 +57,10 @@ enum Command {
     Silence(ask::SilenceArgs),
     /// Forget a worker that is not coming back.
     Forget(ask::ForgetArgs),
+    /// Print a link that logs its reader in at the pages, once.
+    Login(ask::LoginArgs),
+    /// Read a password, and print what belongs into `monitor.admins`.
+    Password,
     /// Draw for the process that holds the other end of standard input.
     #[command(name = draw::DRAW, hide = true)]
     DrawForParent,
@@ -63,6 +73,8 @@ fn main() -> ExitCode {
         Some(Command::Chart(args)) => draw::run(&cli.config, args),
         Some(Command::Silence(args)) => ask::silence(&cli.config, args),
         Some(Command::Forget(args)) => ask::forget(&cli.config, args),
+        Some(Command::Login(args)) => ask::login(&cli.config, args),
+        Some(Command::Password) => password::run(),
         Some(Command::DrawForParent) => switchboard_archive::serve_drawing().map_err(Into::into),
     };
     done.map_or_else(|error| error.report(), |()| ExitCode::SUCCESS)

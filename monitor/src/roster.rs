@@ -86,6 +86,10 @@ impl Roster {
             entry.kind = news.kind;
             entry.stopping_ms = None;
             entry.cpu.clear();
+            // The new life has not said yet that anything is wrong.
+            if let Some((_, state)) = &mut entry.state {
+                state.wrong.clear();
+            }
         }
         for report in news.fresh {
             entry.take_in(report, news);
@@ -180,6 +184,7 @@ impl Entry {
             heard_ms: Some(self.heard_ms),
             stopping_ms: self.stopping_ms,
             cpu: self.cpu(),
+            wrong: self.state.as_ref().map(|(_, state)| state.wrong.clone()).unwrap_or_default(),
             archive_fault: None,
             panic: self.panic.clone(),
         }
@@ -217,6 +222,7 @@ fn never_heard(name: String, kind: WorkerKind, watched: &Watched) -> View {
         heard_ms: None,
         stopping_ms: None,
         cpu: None,
+        wrong: Vec::new(),
         archive_fault: None,
         panic: None,
     }
@@ -238,6 +244,7 @@ mod tests {
             version: "1".into(),
             pid: 1,
             lost: 0,
+            wrong: Vec::new(),
         })
     }
 
@@ -291,6 +298,27 @@ mod tests {
         hear(&mut roster, 3, vec![(91_000, Told::Started)]);
         let entry = roster.get("127.0.0.1:8080/8081").unwrap();
         assert_eq!((entry.boot, entry.cpu(), entry.stopping_ms), (3, None, None));
+    }
+
+    #[test]
+    fn what_a_worker_says_is_wrong_counts_until_it_says_otherwise_or_begins_anew() {
+        let says = |wrong: &[&str]| {
+            let Told::State(state) = state(0) else { panic!("no state") };
+            Told::State(WorkerState { wrong: wrong.iter().map(|one| (*one).to_owned()).collect(), ..state })
+        };
+        let watched = Watched::new(&Config::default());
+        let mut roster = Roster::default();
+        let mut heard = |boot, told: Told| {
+            hear(&mut roster, boot, vec![(1, told)]);
+            roster.views(&watched, &[])[0].wrong.clone()
+        };
+        assert_eq!(heard(1, says(&["a", "b"])), ["a", "b"]);
+        assert_eq!(heard(1, Told::Stopping), ["a", "b"]);
+        assert_eq!(heard(1, says(&["b"])), ["b"]);
+        assert_eq!(heard(2, Told::Started), [""; 0]);
+        assert_eq!(heard(2, says(&["c"])), ["c"]);
+        assert_eq!(heard(1, says(&["late"])), ["c"]);
+        assert_eq!(heard(2, says(&[])), [""; 0]);
     }
 
     #[test]

@@ -39,7 +39,9 @@ use crate::{
     desk::{Desk, Parts},
     draw,
     error::{Failure, Outcome},
-    filing, log, looking, mail,
+    filing, log,
+    logins::Logins,
+    looking, mail,
     roster::Roster,
     upkeep,
     watched::Watched,
@@ -78,6 +80,7 @@ async fn live(config: Config, args: Args) -> Outcome {
         .map_err(|error| Failure::Configuration(error.into()))?;
     let mail_server = MailServer::parse(config.alert.smtp.expose(), config.server.host())
         .map_err(|error| Failure::Configuration(error.into()))?;
+    let logins = Logins::new(&config.monitor.admins).map_err(|error| Failure::Configuration(error.into()))?;
     let listener = listen(config.monitor.listen).await?;
     let address = listener.local_addr()?;
     let (journal, memory) = Journal::open(&config.monitor_dir(), now_ms())?;
@@ -100,6 +103,7 @@ async fn live(config: Config, args: Args) -> Outcome {
         writer,
         outbox,
         roster,
+        logins,
     }));
 
     let mut tasks = JoinSet::new();
@@ -126,6 +130,7 @@ async fn live(config: Config, args: Args) -> Outcome {
     // While the listener is still there, so that this monitor hears that it stops.
     drop(tokio::task::spawn_blocking(move || drop(worker)).await);
     drop(end);
+    desk.fronts.close();
     if !server.is_finished() {
         let _ = timeout(ENDING, server).await;
     }

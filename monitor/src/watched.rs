@@ -67,7 +67,7 @@ impl Watched {
 
     fn is_of_own_server(&self, name: &str) -> bool {
         let rest = name.strip_prefix(&self.own).unwrap_or_default();
-        matches!(rest, "/front" | "/monitor")
+        matches!(rest, "/front" | "/controller" | "/monitor")
             || self.port(name).is_some_and(|port| self.instances.contains(&port))
     }
 
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn the_key_or_the_configuration_makes_a_worker_known() {
         let watched = watched();
-        for name in ["127.0.0.1:8080/8081", "127.0.0.1:8080/front", "backup"] {
+        for name in ["127.0.0.1:8080/8081", "127.0.0.1:8080/front", "127.0.0.1:8080/controller", "backup"] {
             assert_eq!(watched.standing(name, Proof::Local), Standing::Known, "{name}");
         }
         for name in
@@ -113,6 +113,7 @@ mod tests {
         assert!(watched.is_watched("127.0.0.1:8080/8081", WorkerKind::Instance));
         assert!(watched.is_watched("us.example.net/7", WorkerKind::Instance));
         assert!(watched.is_watched("us.example.net/monitor", WorkerKind::Monitor));
+        assert!(watched.is_watched("127.0.0.1:8080/controller", WorkerKind::Controller));
         assert!(!watched.is_watched("127.0.0.1:8080/8083", WorkerKind::Instance));
         assert!(!watched.is_watched("127.0.0.1:8080/monitor", WorkerKind::Monitor));
         let expected: Vec<String> = watched.expected().map(|(name, _)| name).collect();

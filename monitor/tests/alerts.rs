@@ -65,6 +65,42 @@ fn an_instance_that_falls_silent_is_one_thread_of_letters_and_one_page() {
 }
 
 #[test]
+fn what_a_program_says_is_wrong_with_it_is_told_until_it_is_well() {
+    let mail = tempfile::tempdir().unwrap();
+    let server = MailServer::start(&mail.path().join("box"));
+    let smtp = format!("smtp = \"smtp://127.0.0.1:{}\"\n", server.port);
+    let monitor = Monitor::start(&format!("{ALERTS}{smtp}"));
+    let name = format!("{SERVER}/controller");
+    let controller = monitor.reporting(&name, WorkerKind::Controller);
+    controller.reporter().wrong(vec!["The module does not answer.".into(), "<b>no lease</b>".into()]);
+    let trouble = |raw: &[Vec<u8>], wanted: &str| {
+        letters(raw).iter().any(|letter| letter.subject().is_some_and(|subject| subject.starts_with(wanted)))
+    };
+    let wanted = format!("[TROUBLE] {SERVER}: something is wrong with the controller");
+    let delivered = |wanted: &str| Some(server.delivered()).filter(|raw| trouble(raw, wanted));
+    let raw = until("a letter", || delivered(&wanted));
+    let told = letters(&raw);
+    let opened = told.iter().find(|letter| letter.subject() == Some(&wanted)).unwrap();
+    let text = opened.body_text(0).unwrap();
+    assert!(text.contains(&format!("{name}: The module does not answer; <b>no lease</b>, for ")), "{text}");
+    assert!(opened.body_html(0).unwrap().contains("&lt;b&gt;no lease"));
+    let incidents = monitor.status()["incidents"].clone();
+    let incident =
+        incidents.as_array().unwrap().iter().find(|incident| incident["kind"] == "trouble").unwrap();
+    assert_eq!((&incident["workers"], &incident["server"]), (&json!([name]), &json!(SERVER)));
+    let id = incident["id"].as_str().unwrap();
+    let page = monitor.get(&format!("/incidents/{id}")).text();
+    assert!(page.contains("In its own words:") && page.contains("The module does not answer"), "{page}");
+
+    controller.reporter().wrong(Vec::new());
+    let over = format!("[RECOVERED] {SERVER}: no more trouble after ");
+    let raw = until("recovery is told", || delivered(&over));
+    let told = letters(&raw);
+    let recovered = told.iter().find(|letter| letter.subject().unwrap().starts_with(&over)).unwrap();
+    assert_eq!(recovered.references().as_text(), opened.message_id());
+}
+
+#[test]
 fn silence_for_planned_work_and_forgetting() {
     let mail = tempfile::tempdir().unwrap();
     let server = MailServer::start(&mail.path().join("box"));

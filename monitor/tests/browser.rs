@@ -1,12 +1,15 @@
 //! The pages as a reader has them, in real Chromium.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "support/front.rs"]
+mod front;
 mod support;
 #[path = "support/browser.rs"]
 mod window;
 
-use std::fs;
+use std::{fs, thread};
 
+use front::Controller;
 use serde_json::json;
 use support::{Monitor, SERVER, batch, now_ms, sample, until};
 use window::{Browser, Look};
@@ -51,13 +54,15 @@ fn keep(browser: &Browser, name: &str) {
     fs::write(format!("{folder}/{name}.png"), browser.picture()).unwrap();
 }
 
-const ALL_PAGES: [&str; 7] = [
+const ALL_PAGES: [&str; 9] = [
     "/",
     "/charts?period=6h&size=l&peaks=both",
     "/charts?size=s",
     "/workers/127.0.0.1%3A8080%2F8081",
     "/incidents",
     "/log",
+    "/upstreams",
+    "/login",
     "/nothing",
 ];
 
@@ -160,4 +165,67 @@ fn everything_works_without_javascript_and_by_keyboard() {
     for page in ["/charts", "/incidents", "/log"] {
         assert!(links.contains(&json!(page)), "{page} is not reached: {links:?}");
     }
+}
+
+/// Fills in the form of a login.
+fn enter(browser: &Browser) {
+    browser.click("#name");
+    type_in(browser, "ada");
+    browser.click("#password");
+    type_in(browser, "correct horse");
+    browser.click("form.login button");
+}
+
+fn type_in(browser: &Browser, text: &str) {
+    text.chars().for_each(|letter| browser.press(&letter.to_string()));
+}
+
+#[test]
+fn an_admin_logs_in_and_switches_a_backend_off() {
+    let monitor = Monitor::start(&front::admin("ada", "correct horse"));
+    thread::scope(|scope| {
+        let controller = Controller::run(scope, &monitor, front::table(SERVER));
+        until("the table", || monitor.get("/upstreams").text().contains("127.0.0.1:8081").then_some(()));
+        for (script, port, width) in [(true, 8081, 1280), (false, 8082, 360)] {
+            let browser = Browser::open(&Look { script, width, ..Look::default() });
+            let backend = format!("/upstreams?front=127.0.0.1%3A8080&u=instances&b=127.0.0.1%3A{port}");
+            browser.go(&format!("http://{}{backend}", monitor.address));
+            assert!(!browser.source().contains("name=\"change\""), "nobody is logged in");
+            browser.click("section[data-key=switch] a[href^='/login']");
+            until("the form", || browser.address().contains("/login").then_some(()));
+            keep(&browser, &format!("login-{width}"));
+            enter(&browser);
+            until("back at the backend", || browser.address().contains("&b=").then_some(()));
+            browser.click("#why");
+            type_in(&browser, "new kernel");
+            browser.click("button[name=change][value=off]");
+            until("the page that asks", || browser.address().contains("/upstreams/switch?").then_some(()));
+            let left = if port == 8081 { "1 of 2" } else { "no backend" };
+            assert!(browser.source().to_lowercase().contains(left), "the capacity: {}", browser.source());
+            keep(&browser, &format!("confirm-{width}"));
+            if port == 8082 {
+                browser.click("#force");
+            }
+            browser.click("form.confirm button");
+            until("what became of it", || browser.address().contains("/upstreams/switched?").then_some(()));
+            assert!(browser.source().contains(&format!("127.0.0.1:{port} is off")), "{}", browser.source());
+            keep(&browser, &format!("outcome-{width}"));
+            browser.go(&format!("http://{}/upstreams", monitor.address));
+            assert!(browser.source().contains("new kernel"), "the table shows it");
+            keep(&browser, &format!("upstreams-{width}"));
+            if script {
+                let seen = "return document.querySelector('main').textContent.includes('it leaks')";
+                controller.table.lock().unwrap().wrong = vec!["it leaks".into()];
+                browser.wait_for("the page follows the table", seen);
+                assert_eq!(browser.complaints(), Vec::<String>::new());
+            }
+            browser.click("form.who-is-in button");
+            until("logged out", || (!browser.source().contains("name=\"csrf\"")).then_some(()));
+        }
+        let orders = controller.orders.lock().unwrap().clone();
+        assert_eq!(orders.len(), 2);
+        assert!(orders.iter().all(|order| order.who == "ada" && order.why == "new kernel"));
+        assert!(!orders[0].force && orders[1].force);
+        drop(controller);
+    });
 }

@@ -10,6 +10,8 @@ use std::{
 
 use serde::Deserialize;
 
+use crate::{FrontError, Setting, UPSTREAM};
+
 /// How long each step of an answer may take.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Most bytes of an answer that are read.
@@ -22,6 +24,28 @@ pub(crate) fn generation(control: &Path) -> Option<u64> {
     stream.set_write_timeout(Some(PATIENCE)).ok()?;
     let (status, body) = get(stream, "/generation").ok()?;
     (status == 200).then(|| body.trim().parse().ok()).flatten()
+}
+
+/// Switches `address` in the running nginx, by the module.
+///
+/// # Errors
+/// What the module said, or the system.
+pub(crate) fn switch(control: &Path, address: SocketAddr, setting: Setting) -> Result<(), FrontError> {
+    let error = |why: String| FrontError::Module { address, why };
+    let Setting { switch, weight_percent } = setting;
+    // At the module a weight is nginx's, and every instance has 100.
+    let path = format!("/backends?u={UPSTREAM}&b={address}&state={switch}&weight={weight_percent}");
+    let ask = || -> io::Result<(u16, String)> {
+        let stream = UnixStream::connect(control)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        call(stream, "POST", &path)
+    };
+    match ask() {
+        Ok((200, _)) => Ok(()),
+        Ok((status, text)) => Err(error(format!("{status} {}", text.trim()))),
+        Err(io) => Err(error(io.to_string())),
+    }
 }
 
 /// What an instance says about itself.
@@ -50,8 +74,12 @@ pub fn probe(address: SocketAddr) -> InstanceState {
 }
 
 /// One GET; the other side closes the connection after its answer.
-fn get(mut stream: impl Read + Write, path: &str) -> io::Result<(u16, String)> {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+fn get(stream: impl Read + Write, path: &str) -> io::Result<(u16, String)> {
+    call(stream, "GET", path)
+}
+
+fn call(mut stream: impl Read + Write, method: &str, path: &str) -> io::Result<(u16, String)> {
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.take(ANSWER_MAX).read_to_string(&mut answer)?;

@@ -36,6 +36,20 @@ pub enum FrontError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// The module is not where the configuration says.
+    #[error("{}: front.module names no file; build it with `make module`, or set it to \"auto\" or \"none\"", .path.display())]
+    NoModule {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The module in nginx did not take a switch.
+    #[error("the module in nginx does not switch {address}: {why}; `front apply` reloads nginx")]
+    Module {
+        /// The backend.
+        address: SocketAddr,
+        /// What it said, or the system.
+        why: String,
+    },
     /// A file or folder of the front cannot be read or written.
     #[error("{}: {error}; the front's files must be this user's own", .path.display())]
     File {

@@ -3,15 +3,16 @@
 use std::{
     io,
     net::TcpListener,
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command},
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use switchboard_fleet::config::Config;
+use switchboard_fleet::config::{Config, ModuleChoice};
 
-use crate::{FrontError, Site, Switch, Switches, control, process, render, store};
+use crate::{FrontError, Site, Switch, Switches, backend, control, process, render, store};
 
 /// How long nginx gets to take up a configuration.
 const TAKE_UP: Duration = Duration::from_secs(10);
@@ -24,12 +25,14 @@ pub struct Front {
 }
 
 /// What [`Front::apply`] did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
     /// The number of the configuration now in place.
     pub generation: u64,
     /// Whether a running nginx has taken it up; if none runs, the next start does.
     pub live: bool,
+    /// Why nginx runs without the module that is there, in nginx's own words.
+    pub without_module: Option<String>,
 }
 
 /// How the front is.
@@ -59,7 +62,7 @@ impl Front {
         Switches::kept(&self.site)
     }
 
-    /// Renders `config` with the kept switches and puts it in force.
+    /// Renders `config` with the kept switches and puts it in force by a reload of nginx, which reads its certificates again too.
     ///
     /// # Errors
     /// Whatever goes wrong, the configuration before stays, or comes back, in place and in force.
@@ -69,7 +72,45 @@ impl Front {
         self.put_in_force(config, &self.switches()?)
     }
 
-    /// Switches one instance, keeps that, and puts it in force.
+    /// As [`Front::apply`], but nothing is reloaded if only instances came or went and a controller runs: it lets them in and out of the
+    /// running nginx.
+    ///
+    /// # Errors
+    /// As [`Front::apply`].
+    pub fn follow(&self, config: &Config) -> Result<Applied, FrontError> {
+        self.site.make(config)?;
+        let _lock = store::Lock::take(&self.site.dir)?;
+        let switches = self.switches()?;
+        if self.is_by_itself(config, &switches)? {
+            return self.place(config, &switches);
+        }
+        self.put_in_force(config, &switches)
+    }
+
+    /// Keeps the switches, and renders `config` with them into the file for nginx's next start. The running nginx is left as it is:
+    /// whoever calls has switched in it by the module.
+    ///
+    /// # Errors
+    /// As [`Front::apply`]; nothing has changed then.
+    pub fn keep(&self, config: &Config, switches: &Switches) -> Result<Applied, FrontError> {
+        self.site.make(config)?;
+        let _lock = store::Lock::take(&self.site.dir)?;
+        store::save_switches(&self.site.dir, switches)?;
+        self.place(config, switches)
+    }
+
+    /// Keeps the switches and puts them in force by a reload.
+    ///
+    /// # Errors
+    /// As [`Front::apply`], and then the switches stay as they were.
+    pub fn put(&self, config: &Config, switches: &Switches) -> Result<Applied, FrontError> {
+        self.site.make(config)?;
+        let _lock = store::Lock::take(&self.site.dir)?;
+        let before = self.switches()?;
+        self.switch_over(config, &before, switches)
+    }
+
+    /// Switches one instance, keeps that, and puts it in force: in the running nginx by the module, or else by a reload.
     ///
     /// # Errors
     /// [`FrontError::Refused`] for the last one in rotation, unless forced; else as [`Front::apply`], and then
@@ -85,13 +126,26 @@ impl Front {
         let _lock = store::Lock::take(&self.site.dir)?;
         let before = self.switches()?;
         let after = before.with(port, switch, &config.instances, force)?;
-        // Kept first: a configuration in force whose switch is forgotten would undo itself at the next apply.
-        store::save_switches(&self.site.dir, &after)?;
-        let applied = self.put_in_force(config, &after);
-        if applied.is_err() {
-            store::save_switches(&self.site.dir, &before)?;
+        if !self.has_module()? {
+            return self.switch_over(config, &before, &after);
         }
-        applied
+        store::save_switches(&self.site.dir, &after)?;
+        let control = self.site.control(config);
+        let switched = control::switch(&control, backend(config, port), after.setting(port));
+        if let Err(error) = switched {
+            store::save_switches(&self.site.dir, &before)?;
+            return Err(error);
+        }
+        self.place(config, &after)
+    }
+
+    /// Whether the nginx that runs has the module.
+    ///
+    /// # Errors
+    /// [`FrontError::File`] if a file of the front cannot be read.
+    pub fn has_module(&self) -> Result<bool, FrontError> {
+        let runs = process::master(&self.site)?.is_some();
+        Ok(runs && store::read(&self.site.conf())?.is_some_and(|text| text.contains("load_module ")))
     }
 
     /// How the front is at this moment.
@@ -158,22 +212,97 @@ impl Front {
         self.serves(config, generation, || false)
     }
 
+    /// Kept first: a configuration in force whose switch is forgotten would undo itself at the next apply.
+    fn switch_over(
+        &self,
+        config: &Config,
+        before: &Switches,
+        after: &Switches,
+    ) -> Result<Applied, FrontError> {
+        store::save_switches(&self.site.dir, after)?;
+        let applied = self.put_in_force(config, after);
+        if applied.is_err() {
+            store::save_switches(&self.site.dir, before)?;
+        }
+        applied
+    }
+
+    /// Whether the running nginx becomes what `config` says without a reload, as its controller sees to it.
+    fn is_by_itself(&self, config: &Config, switches: &Switches) -> Result<bool, FrontError> {
+        if !self.has_module()?
+            || UnixStream::connect(self.site.base.join(config.controller_socket())).is_err()
+        {
+            return Ok(false);
+        }
+        let Some(before) = store::read(&self.site.conf())? else { return Ok(false) };
+        let after = self.text(config, switches, &self.site, 0);
+        Ok(besides_backends(&before).eq(besides_backends(&after)))
+    }
+
+    /// Puts a configuration in place that is no news to the running nginx.
+    fn place(&self, config: &Config, switches: &Switches) -> Result<Applied, FrontError> {
+        let conf = self.site.conf();
+        let before = store::read(&conf)?;
+        // The number stays: what runs and what is written are the same in effect.
+        let generation = generation_of(before.as_deref()).unwrap_or_else(now_ms);
+        let (text, without_module) = self.tested(config, switches, generation)?;
+        store::write(&conf, &text)?;
+        let live = process::master(&self.site)?.is_some();
+        Ok(Applied { generation, live, without_module })
+    }
+
+    /// The configuration's text, which nginx would take. If it does not take the module that was found, the text without it.
+    fn tested(
+        &self,
+        config: &Config,
+        switches: &Switches,
+        generation: u64,
+    ) -> Result<(String, Option<String>), FrontError> {
+        let candidate = store::beside(&self.site.conf());
+        let test = |site: &Site| {
+            let text = self.text(config, switches, site, generation);
+            std::fs::write(&candidate, &text).map_err(FrontError::file(&candidate))?;
+            process::test(&self.program, site, &candidate).map(|()| text)
+        };
+        match (test(&self.site), &self.site.module) {
+            (Err(FrontError::Rejected { message }), Some(module))
+                if config.front.module == ModuleChoice::Auto && is_about(&message, module) =>
+            {
+                test(&Site { module: None, ..self.site.clone() }).map(|text| (text, Some(message)))
+            }
+            (tested, _) => tested.map(|text| (text, None)),
+        }
+    }
+
+    /// What is rendered, and which certificates were there: new ones want a reload.
+    fn text(&self, config: &Config, switches: &Switches, site: &Site, generation: u64) -> String {
+        let stamp = |path: &Path| {
+            let modified = std::fs::metadata(site.base.join(path)).and_then(|meta| meta.modified());
+            modified
+                .ok()
+                .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+                .map_or(0, |time| time.as_nanos())
+        };
+        let files = config.front.tls.iter().flat_map(|tls| [&tls.certificate, &tls.key]);
+        let stamps: String = files.map(|path| format!("# a file of {}\n", stamp(path))).collect();
+        render(config, switches, site, generation) + &stamps
+    }
+
     fn put_in_force(&self, config: &Config, switches: &Switches) -> Result<Applied, FrontError> {
         let conf = self.site.conf();
         let before = store::read(&conf)?;
         let generation = next_generation(before.as_deref(), now_ms());
-        let text = render(config, switches, &self.site, generation);
-        let candidate = store::beside(&conf);
-        std::fs::write(&candidate, &text).map_err(FrontError::file(&candidate))?;
-        process::test(&self.program, &self.site, &candidate)?;
+        let (text, without_module) = self.tested(config, switches, generation)?;
         store::write(&conf, &text)?;
-        let Some(pid) = process::master(&self.site)? else { return Ok(Applied { generation, live: false }) };
+        let Some(pid) = process::master(&self.site)? else {
+            return Ok(Applied { generation, live: false, without_module });
+        };
         let from = process::log_end(&self.site);
         let old_workers = process::workers(pid);
         process::reload(&self.program, pid)?;
         let refused = || process::message_since(&self.site, from).is_some();
         if self.serves(config, generation, refused) && only_new_workers(pid, &old_workers) {
-            return Ok(Applied { generation, live: true });
+            return Ok(Applied { generation, live: true, without_module });
         }
         self.roll_back(&conf, before.as_deref(), pid, &old_workers)?;
         Err(self.not_in_force(from))
@@ -226,11 +355,30 @@ fn only_new_workers(master: i32, old: &[i32]) -> bool {
     false
 }
 
+/// Whether nginx's words are about loading the module, or about what only the module knows.
+fn is_about(message: &str, module: &Path) -> bool {
+    message.contains(&*module.to_string_lossy()) || message.contains("\"switchboard_")
+}
+
+/// The lines of a configuration that do not name a backend, and not its number.
+fn besides_backends(text: &str) -> impl Iterator<Item = &str> {
+    let names_backend = |line: &&str| {
+        let line = line.trim_start();
+        // Places for more instances are there or not, whoever has them.
+        let changes = ["server ", "zone instances ", "keepalive ", "return 200 "];
+        let changes = changes.iter().any(|start| line.starts_with(start)) && line.ends_with(';');
+        line.starts_with("# Rendered ") || (changes && !line.starts_with("server 0.0.0.1:"))
+    };
+    text.lines().filter(move |line| !names_backend(line))
+}
+
 /// Numbers grow, also when the file before was lost: an nginx still serving that one must not pass for the new.
 fn next_generation(before: Option<&str>, now_ms: u64) -> u64 {
-    let first_line = before.and_then(|text| text.lines().next());
-    let last = first_line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
-    last.map_or(now_ms, |last| now_ms.max(last.saturating_add(1)))
+    generation_of(before).map_or(now_ms, |last| now_ms.max(last.saturating_add(1)))
+}
+
+fn generation_of(text: Option<&str>) -> Option<u64> {
+    text?.lines().next()?.rsplit(' ').next()?.parse().ok()
 }
 
 fn now_ms() -> u64 {
@@ -240,6 +388,29 @@ fn now_ms() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_backends_are_no_other_configuration() {
+        let site = Site {
+            dir: "/front".into(),
+            base: "/".into(),
+            workers: 1,
+            open_files: 1000,
+            module: Some("/m.so".into()),
+        };
+        let text = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            let generation = config.limits.body_bytes;
+            render(&config, &Switches::default(), &site, generation)
+        };
+        let same = |change| besides_backends(&text(|_| {})).eq(besides_backends(&text(change)));
+        assert!(same(|config| config.instances = (9000..9100).collect()));
+        assert!(!same(|config| config.front.listen.push("127.0.0.1:9".parse().unwrap())));
+        assert!(!same(|config| config.front.retry.tries = 9));
+        assert!(!same(|config| config.front.spare = 9));
+        assert!(!same(|config| config.limits.body_bytes = 9));
+    }
 
     #[test]
     fn generations_grow() {

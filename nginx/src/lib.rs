@@ -17,6 +17,6 @@ mod switches;
 pub use control::{InstanceState, probe};
 pub use error::FrontError;
 pub use front::{Applied, Front, Status};
-pub use render::{backend, render};
+pub use render::{UPSTREAM, backend, render};
 pub use site::Site;
-pub use switches::{LastInRotation, Switch, Switches};
+pub use switches::{LastInRotation, Setting, Switch, Switches};

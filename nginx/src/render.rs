@@ -1,15 +1,20 @@
 //! Configuration and switches in, the text of `nginx.conf` out.
 //!
 //! A path that ends in `/PORT` goes to that instance, everything else round robin; paths are passed on as they came.
+//! With the module (`Site::module`) one upstream does both, and instances come and go in it without a reload; without
+//! it there is an upstream for each port, and maps that choose among them.
 
+mod loops;
+mod module;
 mod routing;
 
 use std::{collections::BTreeSet, ffi::OsString, fmt::Write, path::Path, time::Duration};
 
-use switchboard_fleet::config::Config;
+use switchboard_fleet::config::{Config, Methods};
 
+pub use module::UPSTREAM;
 pub use routing::backend;
-use routing::{REFUSALS, maps, upstreams};
+use routing::{REFUSALS, Routing};
 
 use crate::{Site, Switches};
 
@@ -41,15 +46,20 @@ const ERRORS: [(u16, &str, &str); 12] = [
 /// The text of `nginx.conf`. `generation` is what the control socket answers once this text is in force.
 pub fn render(config: &Config, switches: &Switches, site: &Site, generation: u64) -> String {
     let ports: BTreeSet<u16> = config.instances.iter().copied().collect();
+    let routing = match &site.module {
+        Some(_) => module::routing(config, switches, &ports),
+        None => routing::stock(config, switches, &ports),
+    };
     let mut text = format!(
         "# Rendered by `switchboard front apply`: changes made here are lost. generation {generation}\n"
     );
     text += &process(config, site);
     text += "http {\n";
     text += &http(config, site);
-    text += &upstreams(config, switches, &ports);
-    text += &maps(switches, &ports);
-    text += &public_server(config, site);
+    text += &routing.text;
+    text += &routing::maps();
+    text += &loops::map(config);
+    text += &public_server(config, site, &routing);
     text += &control_server(config, site, generation);
     text += "}\n";
     text
@@ -59,8 +69,9 @@ fn process(config: &Config, site: &Site) -> String {
     // A proxied request takes two connections: the caller's and the instance's.
     let wanted = config.limits.connections.saturating_mul(2).saturating_add(SPARE_FILES);
     let connections = wanted.min(site.open_files.saturating_sub(SPARE_FILES)).max(SPARE_FILES);
+    let load = site.module.iter().map(|path| format!("load_module {};\n", quoted(path))).collect::<String>();
     format!(
-        "worker_processes {};
+        "{load}worker_processes {};
 worker_rlimit_nofile {};
 pid {};
 # Lesser messages quote what callers send, unescaped.
@@ -117,12 +128,12 @@ fn http(config: &Config, site: &Site) -> String {
     text
 }
 
-fn public_server(config: &Config, site: &Site) -> String {
+fn public_server(config: &Config, site: &Site, routing: &Routing) -> String {
     let mut text = String::from("    server {\n");
     if config.limits.connections_per_address > 0 {
         let _ = writeln!(text, "        limit_conn addresses {};", config.limits.connections_per_address);
     }
-    let tls = if config.front.tls.is_some() { " ssl" } else { "" };
+    let tls = if config.front.tls.is_some() { " ssl http2" } else { "" };
     for address in &config.front.listen {
         let _ = writeln!(text, "        listen {address}{tls} backlog=4096 so_keepalive=60s:10s:6;");
     }
@@ -138,33 +149,37 @@ fn public_server(config: &Config, site: &Site) -> String {
             quoted(&site.base.join(&tls.key)),
         );
     }
-    text += &proxy(config);
+    text += &proxy(config, routing);
     for (status, codes, reason) in ERRORS {
         let _ = writeln!(text, "        error_page {codes} = /.front/{status};");
         text += &answer(&status.to_string(), status, reason);
     }
-    for (name, status, reason) in REFUSALS {
+    for (name, status, reason) in REFUSALS.into_iter().chain([loops::REFUSAL]) {
         text += &answer(name, status, reason);
     }
     text += "    }\n";
     text
 }
 
-fn proxy(config: &Config) -> String {
+fn proxy(config: &Config, Routing { refusal, backend, .. }: &Routing) -> String {
     let timeouts = &config.timeouts;
     let buffer = buffer_bytes(config);
     let longest = timeouts.agent.max(timeouts.no_reply).max(timeouts.client).max(timeouts.stall);
     let patience = ms(longest.get() + GRACE);
+    let retry = retry(config);
     format!(
         "        # For loopback only: what an instance shows about itself.
         location ~ \"^/+(?:status|metrics)(?:/|\\z)\" {{
             return 404;
         }}
         location / {{
-            if ($refusal) {{
-                rewrite ^ /.front/$refusal last;
+            if ($is_loop) {{
+                rewrite ^ /.front/$is_loop last;
             }}
-            proxy_pass http://$backend;
+            if ({refusal}) {{
+                rewrite ^ /.front/{refusal} last;
+            }}
+            proxy_pass http://{backend};
             proxy_http_version 1.1;
             proxy_request_buffering off;
             proxy_buffering off;
@@ -175,12 +190,11 @@ fn proxy(config: &Config) -> String {
             proxy_connect_timeout 5s;
             proxy_send_timeout {patience};
             proxy_read_timeout {patience};
-            # A request of which anything was sent is never repeated: POST is not idempotent.
-            proxy_next_upstream error timeout;
-            proxy_set_header Connection \"\";
+{retry}            proxy_set_header Connection \"\";
             proxy_set_header Host $http_host;
             proxy_set_header X-Real-IP $remote_addr;
             proxy_set_header X-Forwarded-For $remote_addr;
+            proxy_set_header Via $via;
             # Headers of an answer come from the other side of a transaction: they steer nothing here.
             proxy_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset;
             proxy_redirect off;
@@ -194,6 +208,26 @@ fn proxy(config: &Config) -> String {
             proxy_pass_header X-Accel-Charset;
         }}
 "
+    )
+}
+
+/// When another instance is tried. nginx itself never repeats a request of which anything was sent if its body is passed on as it
+/// arrives, as here, unless all of it came with the head; `non_idempotent` lets it do so with such a POST too.
+fn retry(config: &Config) -> String {
+    let retry = &config.front.retry;
+    let mut on = retry.on.join(" ");
+    if on.is_empty() {
+        on = "off".into();
+    } else if retry.methods == Methods::All {
+        on += " non_idempotent";
+    }
+    format!(
+        "            proxy_next_upstream {on};
+            proxy_next_upstream_tries {};
+            proxy_next_upstream_timeout {}ms;
+",
+        retry.tries,
+        retry.within.get().as_millis(),
     )
 }
 
@@ -220,13 +254,14 @@ fn answer(name: &str, status: u16, reason: &str) -> String {
 fn control_server(config: &Config, site: &Site, generation: u64) -> String {
     let mut listen = OsString::from("unix:");
     listen.push(site.control(config));
+    let backends = if site.module.is_some() { module::STATUS } else { "" };
     format!(
         "    server {{
         listen {};
         location = /generation {{
             return 200 \"{generation}\\n\";
         }}
-        location / {{
+{backends}        location / {{
             return 404;
         }}
     }}

@@ -1,12 +1,14 @@
 //! Where the front's files are, and what the machine gives to it.
 
 use std::{
-    fs, io,
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     thread,
 };
 
-use switchboard_fleet::config::Config;
+use switchboard_fleet::config::{Config, ModuleChoice};
 
 use crate::FrontError;
 
@@ -28,14 +30,21 @@ pub struct Site {
     pub workers: usize,
     /// Files that one worker may open.
     pub open_files: usize,
+    /// The module that counts and switches, if nginx is to load it.
+    pub module: Option<PathBuf>,
 }
+
+/// The module's file.
+const MODULE: &str = "ngx_http_switchboard_module.so";
+/// Where packages put modules of nginx.
+const MODULE_FOLDERS: [&str; 2] = ["/usr/lib/nginx/modules", "/usr/share/nginx/modules"];
 
 impl Site {
     /// The surroundings on this machine.
     ///
     /// # Errors
     /// [`FrontError::File`] if there is no current folder, [`FrontError::Path`] if a path does not fit into an
-    /// nginx configuration.
+    /// nginx configuration, [`FrontError::NoModule`] if the module is not where `front.module` says.
     pub fn of(config: &Config) -> Result<Self, FrontError> {
         let base = std::env::current_dir().map_err(FrontError::file(Path::new(".")))?;
         let cpus = thread::available_parallelism().map_or(1, usize::from);
@@ -45,7 +54,9 @@ impl Site {
             base,
             workers: cpus.min(WORKERS_MAX),
             open_files: open_files.and_then(|text| hard_limit(&text)).unwrap_or(OPEN_FILES_FALLBACK),
+            module: None,
         };
+        let site = Self { module: site.find_module(&config.front.module)?, ..site };
         site.check(config)?;
         Ok(site)
     }
@@ -75,9 +86,29 @@ impl Site {
     /// # Errors
     /// [`FrontError::File`] with the folder that cannot be made.
     pub fn make(&self, config: &Config) -> Result<(), FrontError> {
-        let make = |path: &Path| fs::create_dir_all(path).map_err(FrontError::file(path));
-        make(&self.dir.join("temp"))?;
-        self.control(config).parent().map_or(Ok(()), make)
+        let make = |path: &Path, mode: u32| {
+            DirBuilder::new().recursive(true).mode(mode).create(path).map_err(FrontError::file(path))
+        };
+        // nginx's workers, who may be somebody else, write into these.
+        make(&self.dir.join("temp"), 0o755)?;
+        // nginx lets everyone write to its sockets; the folder does not.
+        self.control(config).parent().map_or(Ok(()), |folder| make(folder, 0o700))
+    }
+
+    fn find_module(&self, choice: &ModuleChoice) -> Result<Option<PathBuf>, FrontError> {
+        match choice {
+            ModuleChoice::None => Ok(None),
+            ModuleChoice::At(path) => {
+                let path = self.base.join(path);
+                if path.is_file() { Ok(Some(path)) } else { Err(FrontError::NoModule { path }) }
+            }
+            ModuleChoice::Auto => {
+                let program = std::env::current_exe().ok();
+                let beside = program.iter().filter_map(|program| program.parent()).map(Path::to_owned);
+                let folders = beside.chain(MODULE_FOLDERS.map(PathBuf::from));
+                Ok(folders.map(|folder| folder.join(MODULE)).find(|path| path.is_file()))
+            }
+        }
     }
 
     fn check(&self, config: &Config) -> Result<(), FrontError> {
@@ -89,7 +120,8 @@ impl Site {
             });
         }
         let tls = config.front.tls.iter().flat_map(|tls| [&tls.certificate, &tls.key]);
-        for path in tls.map(|path| self.base.join(path)).chain([control, self.dir.clone()]) {
+        let own = [control, self.dir.clone()].into_iter().chain(self.module.clone());
+        for path in tls.map(|path| self.base.join(path)).chain(own) {
             let text = path.to_str().ok_or(FrontError::Path { path: path.clone(), why: "not UTF-8" })?;
             if text.contains('$') || text.contains(char::is_control) {
                 return Err(FrontError::Path { path, why: "it holds a dollar sign or a control character" });
@@ -123,6 +155,23 @@ mod tests {
         let text = "Limit   Soft Limit  Hard Limit  Units\nMax open files   1024   20000   files\n";
         assert_eq!(hard_limit(text), Some(20000));
         assert_eq!(hard_limit("Max open files  unlimited  unlimited  files"), None);
+    }
+
+    #[test]
+    fn the_module_is_where_it_is_said_to_be_or_that_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(MODULE);
+        let with = |module: ModuleChoice| {
+            let mut config = Config::default();
+            config.front.module = module;
+            Site::of(&config).map(|site| site.module)
+        };
+        assert!(
+            matches!(with(ModuleChoice::At(path.clone())), Err(FrontError::NoModule { path: named }) if named == path)
+        );
+        fs::write(&path, "").unwrap();
+        assert_eq!(with(ModuleChoice::At(path.clone())).unwrap(), Some(path));
+        assert_eq!(with(ModuleChoice::None).unwrap(), None);
     }
 
     #[test]

@@ -39,15 +39,73 @@ pub struct LastInRotation {
     pub switch: Switch,
 }
 
-/// The switches of a server's instances. Ports not mentioned are on.
+/// How one instance is switched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Kept", into = "Kept")]
+pub struct Setting {
+    /// How much traffic it gets.
+    pub switch: Switch,
+    /// Its part of an instance's usual weight, 1 to 100 %.
+    pub weight_percent: u8,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        Self { switch: Switch::On, weight_percent: WHOLE }
+    }
+}
+
+/// The usual weight in percent.
+const WHOLE: u8 = 100;
+
+/// A setting as it stands in a file: the switch alone if the weight is the usual one.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Kept {
+    Switch(Switch),
+    Both { switch: Switch, weight_percent: u8 },
+}
+
+impl From<Kept> for Setting {
+    fn from(kept: Kept) -> Self {
+        match kept {
+            Kept::Switch(switch) => Self { switch, weight_percent: WHOLE },
+            Kept::Both { switch, weight_percent } => {
+                Self { switch, weight_percent: weight_percent.clamp(1, WHOLE) }
+            }
+        }
+    }
+}
+
+impl From<Setting> for Kept {
+    fn from(Setting { switch, weight_percent }: Setting) -> Self {
+        if weight_percent == WHOLE { Self::Switch(switch) } else { Self::Both { switch, weight_percent } }
+    }
+}
+
+/// The switches of a server's instances. Ports not mentioned are on, with their whole weight.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Switches(BTreeMap<u16, Switch>);
+pub struct Switches(BTreeMap<u16, Setting>);
 
 impl Switches {
     /// How the instance at `port` is switched.
     pub fn get(&self, port: u16) -> Switch {
+        self.setting(port).switch
+    }
+
+    /// How the instance at `port` is switched, and its weight.
+    pub fn setting(&self, port: u16) -> Setting {
         self.0.get(&port).copied().unwrap_or_default()
+    }
+
+    /// Changes one, whatever is left then.
+    pub fn set(&mut self, port: u16, setting: Setting) {
+        if setting == Setting::default() {
+            self.0.remove(&port);
+        } else {
+            self.0.insert(port, setting);
+        }
     }
 
     /// The switches after one change; `ports` are all instances of the server.
@@ -62,10 +120,7 @@ impl Switches {
         force: bool,
     ) -> Result<Self, LastInRotation> {
         let mut next = self.clone();
-        match switch {
-            Switch::On => next.0.remove(&port),
-            _ => next.0.insert(port, switch),
-        };
+        next.set(port, Setting { switch, ..self.setting(port) });
         let any_on = |switches: &Self| ports.iter().any(|p| switches.get(*p) == Switch::On);
         if !force && any_on(self) && !any_on(&next) {
             return Err(LastInRotation { port, switch });
@@ -115,5 +170,19 @@ mod tests {
             "nothing is lost that was not lost before"
         );
         assert_eq!(none.with(8081, Switch::On, &ports, false).unwrap().get(8081), Switch::On);
+    }
+
+    #[test]
+    fn a_weight_is_kept_and_older_files_are_read() {
+        let old = r#"{"8081":"off"}"#;
+        let mut switches: Switches = serde_json::from_str(old).unwrap();
+        assert_eq!(serde_json::to_string(&switches).unwrap(), old);
+        switches.set(8082, Setting { switch: Switch::On, weight_percent: 20 });
+        let text = serde_json::to_string(&switches).unwrap();
+        assert_eq!(serde_json::from_str::<Switches>(&text).unwrap(), switches);
+        assert_eq!(switches.setting(8082).weight_percent, 20);
+        switches.set(8081, Setting::default());
+        switches.set(8082, Setting::default());
+        assert_eq!(switches, Switches::default());
     }
 }

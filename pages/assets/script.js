@@ -6,7 +6,12 @@
   const AT_LEAST_MS = 30000;
   const AGAIN_MS = 5000;
   const live = document.getElementById('live');
+  const main = document.getElementById('main');
   if (!live || !window.EventSource || !window.fetch) return;
+  // What somebody is about to confirm does not change under the eyes.
+  if ('still' in main.dataset) return;
+  // A page of numbers that never rest says how often it wants them.
+  const every = Number(main.dataset.refreshMs) || 0;
   const script = document.querySelector('script[src]').getAttribute('src');
   let stream = null;
   let timer = null;
@@ -114,7 +119,7 @@
       if (busy) return ask();
       if (isEditing()) return say('waiting for the form');
       refresh();
-    }, Math.max(0, fetched + APART_MS - Date.now()));
+    }, Math.max(0, fetched + (every || APART_MS) - Date.now()));
   }
 
   function listen() {
@@ -146,5 +151,6 @@
   window.addEventListener('pageshow', listen);
   // What is a time ago goes on when nothing happens.
   setInterval(() => { if (Date.now() - fetched >= AT_LEAST_MS) ask(); }, AT_LEAST_MS / 3);
+  if (every) setInterval(ask, every);
   listen();
 })();

@@ -42,8 +42,9 @@ fn as_files(html: &str) -> String {
             html = html.replace(&format!("{attribute}=\"/{page}"), &format!("{attribute}=\"{file}"));
         }
     }
-    for page in ["charts", "incidents", "log"] {
-        html = html.replace(&format!("href=\"{page}"), &format!("href=\"{page}.html"));
+    for page in ["charts", "incidents", "login", "log?", "log\"", "upstreams"] {
+        let (page, rest) = page.split_at(page.trim_end_matches(['?', '"']).len());
+        html = html.replace(&format!("href=\"{page}{rest}"), &format!("href=\"{page}.html{rest}"));
     }
     html.replace("href=\"\"", "href=\"index.html\"")
 }

@@ -35,6 +35,18 @@ impl ErrorPage {
         Self::new(frame, 400, "Not understood", what.into(), advice)
     }
 
+    /// 403: whoever asks may not do this, or did not ask from a page of this monitor.
+    pub fn forbidden(frame: Frame, what: impl Into<String>) -> Self {
+        let advice = "Go back, reload the page and try again; log in again if it asks for it.";
+        Self::new(frame, 403, "Not allowed", what.into(), advice)
+    }
+
+    /// 429: too many tries.
+    pub fn too_many(frame: Frame, what: impl Into<String>) -> Self {
+        let advice = "Wait a minute, then try again. On the monitor's own machine `switchboard-monitor login` prints a link that works once.";
+        Self::new(frame, 429, "Too many tries", what.into(), advice)
+    }
+
     /// 503: it cannot be answered at present.
     pub fn unavailable(frame: Frame, what: impl Into<String>) -> Self {
         let advice = "Try again in a moment. If it lasts, the monitor's own log says more: it is on standard error, or in `journalctl`.";

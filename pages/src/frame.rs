@@ -16,6 +16,17 @@ pub struct Frame {
     pub now_ms: u64,
     /// Incidents that are open.
     pub open_incidents: usize,
+    /// Who is logged in, if anybody.
+    pub admin: Option<Admin>,
+}
+
+/// Somebody who is logged in and may switch backends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// The name.
+    pub name: String,
+    /// What a form of this login has to bring back, so that no other site can send one.
+    pub csrf: String,
 }
 
 /// A page that is filled.
@@ -34,15 +45,17 @@ const BROKEN: &str = "<!DOCTYPE html><html lang=\"en\"><title>Not written</title
 pub(crate) enum Place {
     Overview,
     Charts,
+    Backends,
     Incidents,
     Log,
     Elsewhere,
 }
 
 impl Place {
-    pub(crate) const LINKS: [(Self, &'static str, &'static str); 4] = [
+    pub(crate) const LINKS: [(Self, &'static str, &'static str); 5] = [
         (Self::Overview, "/", "Overview"),
         (Self::Charts, "/charts", "Charts"),
+        (Self::Backends, "/upstreams", "Backends"),
         (Self::Incidents, "/incidents", "Incidents"),
         (Self::Log, "/log", "Log"),
     ];
@@ -62,7 +75,7 @@ impl Frame {
         Asset::address(ICON)
     }
 
-    pub(crate) fn links(&self) -> [(Place, &'static str, &'static str); 4] {
+    pub(crate) fn links(&self) -> [(Place, &'static str, &'static str); 5] {
         Place::LINKS
     }
 }

@@ -115,6 +115,8 @@ pub(crate) const QUESTION: &str = "<path d=\"M4.6 5.4a3.4 3.4 0 1 1 4.9 3Q8 9.2 
 pub(crate) const TICK: &str = "<path d=\"M2.5 8.5 6.5 12.5 13.5 4\" class=\"line thick\"/>";
 pub(crate) const DOT: &str = "<circle cx=\"8\" cy=\"8\" r=\"2.5\"/>";
 pub(crate) const PLAY: &str = "<path d=\"M4 2.5 14 8 4 13.5z\"/>";
+pub(crate) const DRAIN: &str = "<path d=\"M8 2v11M3 8.5 8 13.5 13 8.5\" class=\"line thick\"/>";
+pub(crate) const MINUS: &str = "<path d=\"M2.5 8h11\" class=\"line thick\"/>";
 pub(crate) const BOLT: &str = "<path d=\"M9.5 1 3 9h4l-1 6 7-8.5H8.5z\"/>";
 
 #[cfg(test)]

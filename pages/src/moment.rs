@@ -16,6 +16,25 @@ pub(crate) fn second(ms: &u64) -> Safe<String> {
     Safe(format!("<time datetime=\"{}\">{words}</time>", machine(*ms)))
 }
 
+/// A `<time>` that reads `19:03:07 UTC` if it is less than half a day away, and else as [`second`].
+pub(crate) fn clock(now_ms: &u64, ms: &u64) -> Safe<String> {
+    if now_ms.abs_diff(*ms) >= DAY_MS / 2 {
+        return second(ms);
+    }
+    let of_day = moment(*ms)
+        .split(' ')
+        .nth(1)
+        .map_or(String::new(), |minute| format!("{minute}:{:02} UTC", ms / 1000 % 60));
+    Safe(format!("<time datetime=\"{}\" title=\"{}\">{of_day}</time>", machine(*ms), moment(*ms)))
+}
+
+/// A `<time>` that reads `19:03 UTC`.
+pub(crate) fn minute(ms: &u64) -> Safe<String> {
+    let words = moment(*ms);
+    let of_day = words.split_once(' ').map_or(&*words, |(_, of_day)| of_day);
+    Safe(format!("<time datetime=\"{}\" title=\"{words}\">{of_day}</time>", machine(*ms)))
+}
+
 /// A `<time>` that reads `3 s ago`, and on asking says when that was.
 pub(crate) fn since(now_ms: &u64, ms: &u64) -> Safe<String> {
     let (at, words) = (moment(*ms), ago(*now_ms, *ms));
@@ -100,6 +119,8 @@ mod tests {
         let expected = "<time datetime=\"2026-11-22T19:03:07.123Z\">2026-11-22 19:03 UTC</time>";
         assert_eq!(time(&NOW_MS).0, expected);
         assert!(second(&NOW_MS).0.contains(">2026-11-22 19:03:07 UTC<"));
+        assert!(clock(&(NOW_MS - 60_000), &NOW_MS).0.ends_with(">19:03:07 UTC</time>"));
+        assert_eq!(clock(&0, &NOW_MS).0, second(&NOW_MS).0);
         assert!(since(&NOW_MS, &(NOW_MS - 3000)).0.contains("title=\"2026-11-22 19:03 UTC\">3 s ago<"));
         assert!(time(&u64::MAX).0.ends_with("UTC</time>"));
     }

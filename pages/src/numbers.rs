@@ -47,7 +47,7 @@ pub(crate) fn percent(share: &f64) -> String {
 }
 
 /// Three digits that count, at most one of them behind the point from 10 on: `0.00`, `1.23`, `12.3`, `1,234`.
-fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     match value.abs() {
         0.0 => "0".into(),
         size if size < 9.995 => format!("{value:.2}"),
@@ -67,6 +67,11 @@ pub(crate) fn thousands(value: f64) -> String {
         out.push(digit);
     }
     out
+}
+
+/// A number of things.
+pub(crate) fn count(n: &u64) -> String {
+    thousands(*n as f64)
 }
 
 fn scaled(value: f64, unit: &str) -> String {

@@ -8,7 +8,7 @@ use crate::{moment, scope::Scope, text::shown, url};
 
 /// Something in an address that cannot be understood. Its words say what was expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadQuery(String);
+pub struct BadQuery(pub(crate) String);
 
 impl std::fmt::Display for BadQuery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -25,6 +25,17 @@ pub fn value(raw: &str, key: &str) -> Option<String> {
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
         .find(|(name, value)| decode(name) == key && !value.is_empty())
         .map(|(_, value)| decode(value))
+}
+
+/// Refuses what stands behind an address's `?` if it has a key besides `keys`.
+pub(crate) fn known(raw: &str, keys: &[&str]) -> Result<(), BadQuery> {
+    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    let names = raw.split('&').filter(|pair| !pair.is_empty());
+    let mut names = names.map(|pair| decode(pair.split_once('=').map_or(pair, |(name, _)| name)));
+    match names.find(|name| !keys.contains(&&**name)) {
+        Some(name) => Err(BadQuery(format!("{} is none of {}", quoted(&name), keys.join(", ")))),
+        None => Ok(()),
+    }
 }
 
 /// Which of a gallery's charts are shown.
@@ -211,7 +222,7 @@ pub(crate) fn level_word(level: Level) -> &'static str {
     }
 }
 
-fn word<T: Copy>(
+pub(crate) fn word<T: Copy>(
     raw: &str,
     key: &str,
     all: &[T],
@@ -246,7 +257,7 @@ fn point(raw: &str, key: &str) -> Result<Option<Point>, BadQuery> {
     Ok(Some(Point { text, start_ms, end_ms: start_ms + span_ms }))
 }
 
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let start: String = text.chars().take(60).collect();
     format!("\"{}\"", shown(&start))
 }

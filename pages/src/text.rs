@@ -31,6 +31,11 @@ pub(crate) fn lines(text: &str) -> String {
     out
 }
 
+/// A value that a page carries and does not show: as it is, but for what HTML cannot hold.
+pub(crate) fn carried(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}
+
 fn show(text: &str, is_wanted: impl Fn(char) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -88,6 +93,11 @@ mod tests {
             "a\\u{202e}b\\u{0}\\u{a}\\u{200b}ä中\\u{2069}"
         );
         assert_eq!(lines("a\r\n\tb\u{1b}[1m\rc"), "a\n\tb\\u{1b}[1m\\u{d}c");
+    }
+
+    #[test]
+    fn what_is_carried_is_the_same() {
+        assert_eq!(carried("a\u{202e}\"<b\0\n"), "a\u{202e}\"<b\u{fffd}\u{fffd}");
     }
 
     #[test]

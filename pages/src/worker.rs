@@ -46,6 +46,7 @@ impl Worker {
         match (self.kind, rest) {
             (WorkerKind::Instance, Some(rest)) => format!("Instance {}", shown(rest)),
             (WorkerKind::Front, Some("front")) => "Front".into(),
+            (WorkerKind::Controller, Some("controller")) => "Controller".into(),
             (WorkerKind::Monitor, Some("monitor")) => "Monitor".into(),
             (_, Some(rest)) => shown(rest),
             (_, None) => self.shown(),
@@ -56,6 +57,7 @@ impl Worker {
         match self.kind {
             WorkerKind::Instance => "instance",
             WorkerKind::Front => "front",
+            WorkerKind::Controller => "controller",
             WorkerKind::Monitor => "monitor",
             WorkerKind::Program => "program",
         }

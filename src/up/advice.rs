@@ -14,7 +14,11 @@ pub(super) fn text(program: &Program, config: &Config, page: Option<&str>) -> St
     for address in &config.front.listen {
         let _ = writeln!(text, "  front     {scheme}://{address}");
     }
-    for port in &config.instances {
+    if let Some(first) = config.front.follow {
+        let _ = writeln!(text, "  follows   {first}");
+    }
+    let own = if config.front.follow.is_some() { &[][..] } else { &config.instances };
+    for port in own {
         let master = if config.is_master(*port) { " (master)" } else { "" };
         let _ = writeln!(
             text,

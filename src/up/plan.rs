@@ -5,7 +5,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use switchboard_fleet::config::{Alert, Config, Front, Monitor};
+use switchboard_fleet::config::{Alert, Config, Front, Health, Monitor};
 
 /// Everything that a program reads, as a text that changes when any of it does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,11 +15,29 @@ impl Settings {
     /// The settings of one instance. `files` stands for the content of the files that it reads.
     pub(super) fn of(config: &Config, files: &str) -> Self {
         let mut own = config.clone();
-        // Siblings find each other; the front, the alerts, and the monitor but for its address are not an instance's business.
-        own.instances = Vec::new();
-        (own.front, own.monitor, own.alert) = (Front::default(), Monitor::default(), Alert::default());
+        // Siblings find each other; the front but for the others', health, the alerts, and the monitor but for its address are not an instance's business.
+        (own.instances, own.health) = (Vec::new(), Health::default());
+        own.front = Front { others: own.front.others, ..Front::default() };
+        (own.monitor, own.alert) = (Monitor::default(), Alert::default());
         let store = config.range.store.as_ref().map(|store| hash(store.expose()));
         Self(format!("{own:?}\n{store:?} {:?} {files}", config.monitor_url()))
+    }
+
+    /// The settings of the front's controller, the same way.
+    pub(super) fn of_controller(config: &Config, files: &str) -> Self {
+        let own = Config {
+            server: config.server.clone(),
+            instances: config.instances.clone(),
+            key_file: config.key_file.clone(),
+            state_dir: config.state_dir.clone(),
+            listen: config.listen.clone(),
+            timeouts: config.timeouts.clone(),
+            limits: config.limits.clone(),
+            front: config.front.clone(),
+            health: config.health.clone(),
+            ..Config::default()
+        };
+        Self(format!("{own:?}\n{:?} {files}", config.monitor_url()))
     }
 
     /// The settings of the monitor, the same way.
@@ -98,6 +116,7 @@ mod tests {
         let same = settings(|_| {});
         assert_eq!(settings(|config| config.instances.push(9000)), same);
         assert_eq!(settings(|config| config.front.listen.clear()), same);
+        assert_eq!(settings(|config| config.health.eject = false), same);
         assert_ne!(settings(|config| config.admit.legacy_agents = true), same);
         assert_ne!(Settings::of(&Config::default(), "another key"), same);
     }
@@ -109,6 +128,22 @@ mod tests {
         assert_eq!(settings(|config| config.alert.to.push("a@b".into())), same);
         assert_eq!(settings(|config| config.monitor.url = Some("http://127.0.0.1:8090".into())), same);
         assert_ne!(settings(|config| config.monitor.url = Some("http://a:1".into())), same);
+        assert_ne!(settings(|config| config.monitor.run = false), same);
+    }
+
+    #[test]
+    fn the_controller_knows_the_front_and_its_rules() {
+        let settings = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            Settings::of_controller(&config, "")
+        };
+        let same = settings(|_| {});
+        assert_eq!(settings(|config| config.alert.to.push("a@b".into())), same);
+        assert_eq!(settings(|config| config.range.size = 9), same);
+        assert_ne!(settings(|config| config.instances.push(9000)), same);
+        assert_ne!(settings(|config| config.health.eject = false), same);
+        assert_ne!(settings(|config| config.front.spare = 9), same);
         assert_ne!(settings(|config| config.monitor.run = false), same);
     }
 

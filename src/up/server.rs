@@ -1,4 +1,4 @@
-//! The processes of one server: its instances, nginx in front of them, and the monitor beside.
+//! The processes of one server: its instances, nginx in front of them, and beside them the front's controller and the monitor.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,8 @@ use std::{
 
 use anyhow::{Context, anyhow, bail};
 use nix::sys::signal::Signal;
-use switchboard_fleet::config::{Config, Whole, load_whole};
+use switchboard_controller::followed;
+use switchboard_fleet::config::{Config, Whole};
 use switchboard_instance::StartError;
 use switchboard_nginx::Front;
 use tokio::{process::Command, sync::watch};
@@ -19,8 +20,8 @@ use tokio::{process::Command, sync::watch};
 use super::{
     Program,
     child::{Child, Ready, Spec, State},
-    failed, look_at_files,
-    monitor::Monitor,
+    companion::{CONTROLLER, Companion, MONITOR},
+    failed, load, look_at_files,
     plan::{Plan, Settings, plan},
     voice::{FrontWorker, stamp},
 };
@@ -41,7 +42,8 @@ pub(super) struct Server {
     instances: BTreeMap<u16, Instance>,
     nginx: Option<Child>,
     nginx_pid: Arc<AtomicU32>,
-    monitor: Monitor,
+    monitor: Companion,
+    controller: Companion,
     front_worker: FrontWorker,
     /// What nginx is started and asked with, also after a reload.
     in_force: watch::Sender<Config>,
@@ -68,7 +70,8 @@ impl Server {
         let in_force = watch::Sender::new(whole.server.clone());
         let nginx_pid = Arc::<AtomicU32>::default();
         Ok(Self {
-            monitor: Monitor::new(program.clone()),
+            monitor: Companion::new(MONITOR, program.clone()),
+            controller: Companion::new(CONTROLLER, program.clone()),
             front_worker: FrontWorker::start(&whole.server, program.voice.clone(), nginx_pid.clone()),
             program,
             whole,
@@ -94,17 +97,25 @@ impl Server {
 
     /// Starts everything; whoever calls must [`Server::stop`] what runs if this fails.
     pub(super) async fn start(&mut self) -> Result<(), Failure> {
-        // All at once; then they are waited for.
         self.monitor.start(&self.whole.server);
+        // Instances tell it that they are there, and a further front takes from it with what nginx is to start.
+        self.controller.start(&self.whole.server);
+        self.controller.settled().await;
+        // All at once; then they are waited for.
         for (port, config) in &self.whole.instances {
             self.instances.insert(*port, instance(&self.program, *port, config));
         }
         for (port, instance) in &mut self.instances {
             serving(*port, &mut instance.child).await?;
         }
-        let config = self.whole.server.clone();
+        let config = followed(&self.whole.server)?;
         let front = self.front.clone();
-        blocking(move || front.apply(&config)).await?;
+        let applied = blocking(move || front.apply(&config)).await?;
+        if let Some(why) = applied.without_module {
+            let what =
+                "front: nginx does not load the module, so nothing is counted and every switch is a reload";
+            self.program.voice.warning(&format!("{what} ({why}); build it again with `make module`"));
+        }
         let mut nginx = Child::keep(self.nginx_spec());
         let state = nginx.settled(START_MAX).await;
         self.nginx = Some(nginx);
@@ -123,7 +134,7 @@ impl Server {
     /// # Errors
     /// What was wrong; everything runs on as before, except for instances restarted already.
     pub(super) async fn reload(&mut self) -> anyhow::Result<Vec<String>> {
-        let new = load_whole(&self.program.config)?;
+        let new = load(&self.program.config)?;
         look_at_files(&new)?;
         if new.server.state_dir != self.whole.server.state_dir {
             bail!("state_dir cannot change while `up` runs: stop it and start it again");
@@ -133,9 +144,9 @@ impl Server {
         let running = running.map(|(port, instance)| (*port, instance.settings.clone())).collect();
         let Plan { start, stop, restart } = plan(&running, &wanted);
         self.begin(&start, &new).await?;
-        let config = new.server.clone();
+        let config = followed(&new.server)?;
         let front = self.front.clone();
-        if let Err(error) = blocking(move || front.apply(&config)).await {
+        if let Err(error) = blocking(move || front.follow(&config)).await {
             self.end(&start).await;
             return Err(error);
         }
@@ -150,8 +161,9 @@ impl Server {
         }
         let config = self.whole.server.clone();
         self.front_worker.reload(&config).await;
+        let controller = self.controller.reload(&config).await;
         let monitor = self.monitor.reload(&config).await;
-        Ok(account(&start, &stop, &restart).into_iter().chain(monitor).collect())
+        Ok(account(&start, &stop, &restart).into_iter().chain(controller).chain(monitor).collect())
     }
 
     /// Starts further instances and waits until they serve; none of them is left if one does not.
@@ -195,6 +207,7 @@ impl Server {
             nginx.stop();
             nginx.ended().await;
         }
+        self.controller.stop().await;
         self.front_worker.stop().await;
         self.monitor.stop().await;
     }
@@ -206,6 +219,7 @@ impl Server {
         for child in self.instances.values_mut().map(|instance| &mut instance.child).chain(&mut self.nginx) {
             child.ended().await;
         }
+        self.controller.kill().await;
         self.monitor.kill().await;
         self.front_worker.stop().await;
     }

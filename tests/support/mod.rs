@@ -9,6 +9,8 @@
     reason = "each test uses its own part of this"
 )]
 
+pub mod front;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -149,6 +151,8 @@ pub struct Fleet {
     pub servers: Vec<Server>,
     /// Added to every server's configuration.
     pub extra: String,
+    /// Added to the part about the front of every server's configuration.
+    pub front: String,
     /// What servers are started with.
     pub program: PathBuf,
 }
@@ -157,7 +161,9 @@ impl Fleet {
     /// No server yet. `extra` is added to every server's configuration, which has no monitor unless that says otherwise.
     pub fn new(extra: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { folder, servers: Vec::new(), extra: extra.to_owned(), program: SWITCHBOARD.into() }
+        // Where the module lies beside the program is chance; whoever wants it says so.
+        let front = "module = \"none\"\n".into();
+        Self { folder, servers: Vec::new(), extra: extra.to_owned(), front, program: SWITCHBOARD.into() }
     }
 
     /// One server with two instances.
@@ -207,7 +213,8 @@ impl Fleet {
         let others = if number == 0 { String::new() } else { format!("\"{}\"", first.front) };
         let text = format!(
             "server = \"{front}\"\ninstances = {ports:?}\nservers = [{others}]\n\
-             master = {{ server = \"{master}\", port = {port} }}\n{extra}\n{monitor}[front]\nlisten = [\"{front}\"]\n",
+             master = {{ server = \"{master}\", port = {port} }}\n{extra}\n{monitor}[front]\nlisten = [\"{front}\"]\n{more}",
+            more = self.front,
             front = server.front,
             ports = server.ports,
             master = first.front,

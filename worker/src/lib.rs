@@ -23,7 +23,7 @@
 //! ```
 //!
 //! From `start` on the monitor hears that the program has started, every 3 s how it is, what it logs (through
-//! [`Reporter::layer`]), its panics, and at the end that it stops.
+//! [`Reporter::layer`]), what it says is wrong with it ([`Reporter::wrong`]), its panics, and at the end that it stops.
 //!
 //! # The way of a report
 //! A caller puts it into a bounded queue, where it gets its number ([`Reporter`], `queue.rs`), and goes on: a caller never
@@ -58,6 +58,7 @@ mod sender;
 mod spool;
 mod vitals;
 mod worker;
+mod wrong;
 
 pub use config::{Bounds, Config, Subject};
 pub use layer::ReportLayer;

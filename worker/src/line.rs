@@ -1,7 +1,7 @@
 //! A report as text: one line of JSON. In the queue, in memory and on disk it stays that line; a batch is lines joined.
 
 use serde::Serialize;
-use switchboard_fleet::report::{Batch, LogLine, Report, Told, WorkerKind};
+use switchboard_fleet::report::{Batch, LogLine, Report, Told, WorkerKind, WorkerState};
 
 /// Most bytes of a line. A longer report is cut.
 pub(crate) const LINE_MAX: usize = 16 << 10;
@@ -96,6 +96,10 @@ fn cut(told: Told) -> Told {
         Told::State(mut state) => {
             for text in [&mut state.host, &mut state.address, &mut state.version] {
                 *text = cut_text(std::mem::take(text), CUT_TEXT_MAX / 4);
+            }
+            state.wrong.truncate(WorkerState::WRONG_MAX);
+            for sentence in &mut state.wrong {
+                *sentence = cut_text(std::mem::take(sentence), CUT_TEXT_MAX / 16);
             }
             Told::State(state)
         }

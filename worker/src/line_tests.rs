@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use switchboard_fleet::report::{Level, Sample, WorkerState};
+use switchboard_fleet::report::{Level, Sample};
 
 use super::*;
 
@@ -12,11 +12,12 @@ fn told() -> impl Strategy<Value = Told> {
             rss_bytes: number,
             cpu_us: 1,
             uptime_s: 2,
-            host,
             address: String::new(),
             version: "1".into(),
             pid,
             lost: number,
+            wrong: if host.trim().is_empty() { Vec::new() } else { vec![host.clone()] },
+            host,
         })),
         (any::<u64>(), 0u32..1_000_000).prop_map(|(bytes, mean)| Told::Sample(Sample {
             bytes,
@@ -68,7 +69,7 @@ proptest! {
         let data: serde_json::Map<_, _> = [(long.clone(), long.clone().into())].into_iter().collect();
         let state = WorkerState {
             rss_bytes: 1, cpu_us: 1, uptime_s: 1, host: long.clone(), address: long.clone(), version: long.clone(),
-            pid: 1, lost: 0,
+            pid: 1, lost: 0, wrong: vec![long.clone(); WorkerState::WRONG_MAX],
         };
         for told in [
             Told::Log(LogLine { level: Level::Error, message: long.clone(), data }),

@@ -7,7 +7,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use switchboard_fleet::report::{LogLine, Sample, Told};
+use switchboard_fleet::report::{LogLine, Sample, Told, WorkerState};
 use tokio::sync::Notify;
 use tracing::Subscriber;
 use tracing_subscriber::{Layer, filter::LevelFilter, registry::LookupSpan};
@@ -17,6 +17,7 @@ use crate::{
     layer::ReportLayer,
     line::{Line, Unnumbered},
     queue::{Place, Queue},
+    wrong::Wrong,
 };
 
 thread_local! {
@@ -34,6 +35,7 @@ pub struct Reporter {
 #[derive(Debug)]
 pub(crate) struct Shared {
     queue: Mutex<Queue>,
+    wrong: Mutex<Wrong>,
     /// Wakes the sending thread.
     pub(crate) wake: Notify,
     /// Files that panics have left, with their lengths, until the sending thread takes them up.
@@ -46,8 +48,14 @@ pub(crate) struct Shared {
 
 impl Reporter {
     pub(crate) fn new(queue: Queue, folder: PathBuf, boot: u64) -> Self {
-        let shared =
-            Shared { queue: Mutex::new(queue), wake: Notify::new(), panics: Mutex::default(), folder, boot };
+        let shared = Shared {
+            queue: Mutex::new(queue),
+            wrong: Mutex::default(),
+            wake: Notify::new(),
+            panics: Mutex::default(),
+            folder,
+            boot,
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -65,6 +73,16 @@ impl Reporter {
         self.shared.tell(now_ms(), Told::Log(line), Place::Flood);
     }
 
+    /// What is wrong with the program from now on, a sentence each; none: nothing. Every state tells it, bounded as by
+    /// [`WorkerState::bounded`], until something else is said. A change is told at once, but no two within
+    /// [`Bounds::send_every`](crate::Bounds::send_every). The same again costs a comparison.
+    pub fn wrong(&self, sentences: Vec<String>) {
+        let is_news = self.shared.wrong().say(WorkerState::bounded(sentences));
+        if is_news {
+            self.shared.wake.notify_one();
+        }
+    }
+
     /// What the program logs through `tracing` at INFO and above: a layer beside those that the program has. It filters for
     /// itself and asks for no more than these levels.
     pub fn layer<S>(&self) -> impl Layer<S> + use<S>
@@ -79,6 +97,11 @@ impl Shared {
     /// The queue. Nothing is done under its lock but to move a report.
     pub(crate) fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the program says is wrong with it.
+    pub(crate) fn wrong(&self) -> MutexGuard<'_, Wrong> {
+        self.wrong.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The queue, if it can be had at once.

@@ -33,6 +33,8 @@ pub(crate) struct Sender {
     pub(crate) vitals: Vitals,
     pace: Pace,
     started: Instant,
+    /// When a state was told for what is wrong, as that had changed.
+    news_told: Option<Duration>,
 }
 
 /// A batch on its way.
@@ -54,7 +56,8 @@ impl Sender {
         vitals: Vitals,
     ) -> Self {
         let pace = Pace::new(&bounds, bounds.batch_reports.clamp(1, Batch::REPORTS_MAX));
-        Self { shared, worker, kind, bounds, backlog, client, vitals, pace, started: Instant::now() }
+        let started = Instant::now();
+        Self { shared, worker, kind, bounds, backlog, client, vitals, pace, started, news_told: None }
     }
 
     /// Works until the queue is closed, and then for half of `stop_within` at most.
@@ -63,6 +66,7 @@ impl Sender {
         states.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut flight: Option<Flight> = None;
         while !self.shared.queue().is_closed() {
+            self.tell_news();
             self.collect();
             if flight.is_none() && self.now() >= self.pace.not_before() {
                 flight = self.take_off();
@@ -113,9 +117,21 @@ impl Sender {
         look.min(self.started + self.pace.not_before()).max(Instant::now() + Duration::from_millis(1))
     }
 
+    /// Tells at once that something else is wrong than before; not more often than the queue is looked at, however often a program
+    /// changes its mind.
+    fn tell_news(&mut self) {
+        let now = self.now();
+        let early = self.news_told.is_some_and(|told| now.saturating_sub(told) < self.bounds.send_every);
+        if !early && self.shared.wrong().is_news() {
+            self.news_told = Some(now);
+            self.tell_state();
+        }
+    }
+
     fn tell_state(&self) {
         let lost = self.shared.queue().lost();
-        let state = self.vitals.state(self.now(), lost);
+        let wrong = self.shared.wrong().tell();
+        let state = self.vitals.state(self.now(), lost, wrong);
         self.shared.tell(now_ms(), Told::State(state), Place::Any);
     }
 

@@ -19,6 +19,7 @@ fn line(seq: u64, is_state: bool, length: usize) -> Line {
             version: String::new(),
             pid: 0,
             lost: 0,
+            wrong: Vec::new(),
         })
     } else {
         Told::Log(LogLine { level: Level::Info, message: text, data: serde_json::Map::new() })

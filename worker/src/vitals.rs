@@ -32,8 +32,8 @@ impl Vitals {
         Self { address, version, host, subject, counted: Cell::default() }
     }
 
-    /// The state now, `uptime` after the start of this process and with so many reports lost.
-    pub(crate) fn state(&self, uptime: Duration, lost: u64) -> WorkerState {
+    /// The state now, `uptime` after the start of this process, with so many reports lost, and with what is said to be wrong.
+    pub(crate) fn state(&self, uptime: Duration, lost: u64, wrong: Vec<String>) -> WorkerState {
         let (pid, rss_bytes, cpu_us, uptime_s) = match &self.subject {
             Subject::Own => (std::process::id(), rss_bytes("self"), cpu_us(), uptime.as_secs()),
             Subject::Group(pid) => self.group(pid.load(Ordering::Relaxed)),
@@ -47,6 +47,7 @@ impl Vitals {
             version: self.version.clone(),
             pid,
             lost,
+            wrong,
         }
     }
 
@@ -106,11 +107,11 @@ mod tests {
     #[test]
     fn a_process_has_memory_and_uses_time() {
         let vitals = Vitals::new("a".into(), "1".into(), Subject::Own);
-        let before = vitals.state(Duration::from_millis(2900), 7);
+        let before = vitals.state(Duration::from_millis(2900), 7, Vec::new());
         while cpu_us() <= before.cpu_us {}
         assert!((1 << 16..1 << 40).contains(&before.rss_bytes), "{before:?}");
         assert!(!before.host.is_empty() && before.uptime_s == 2 && before.lost == 7);
-        assert!(vitals.state(Duration::ZERO, 0).cpu_us > before.cpu_us);
+        assert!(vitals.state(Duration::ZERO, 0, Vec::new()).cpu_us > before.cpu_us);
     }
 
     #[test]
@@ -126,11 +127,11 @@ mod tests {
     fn the_state_of_another_process() {
         let pid = Arc::new(AtomicU32::new(0));
         let vitals = Vitals::new(String::new(), String::new(), Subject::Group(pid.clone()));
-        let none = vitals.state(Duration::from_secs(9), 3);
+        let none = vitals.state(Duration::from_secs(9), 3, Vec::new());
         assert_eq!((none.pid, none.rss_bytes, none.cpu_us, none.uptime_s, none.lost), (0, 0, 0, 0, 3));
         pid.store(std::process::id(), Ordering::Relaxed);
-        let some = vitals.state(Duration::from_secs(9), 3);
+        let some = vitals.state(Duration::from_secs(9), 3, vec!["a".into()]);
         assert_eq!(some.pid, std::process::id());
-        assert!(some.rss_bytes > 1 << 16, "{some:?}");
+        assert!(some.rss_bytes > 1 << 16 && some.wrong == ["a"], "{some:?}");
     }
 }

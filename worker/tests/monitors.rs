@@ -302,6 +302,47 @@ fn a_full_spool_keeps_what_is_newest_and_counts_the_rest() {
 }
 
 #[test]
+fn what_is_wrong_is_told_at_once_and_until_it_is_over() {
+    let monitor = Monitor::start(|_, _| Act::Take);
+    let spool = tempfile::tempdir().unwrap();
+    let mut settings = config(monitor.address, spool.path());
+    settings.bounds.state_every = Duration::from_secs(3600);
+    let worker = Worker::start(settings).unwrap();
+    let reporter = worker.reporter();
+    monitor.wait("the first state", |has| has.wrong().len() == 1);
+    let bad = || vec!["the disk is full".to_owned(), " ".into()];
+    reporter.wrong(bad());
+    monitor.wait("a state of its own", |has| has.wrong().len() == 2);
+    reporter.wrong(bad());
+    reporter.wrong(Vec::new());
+    monitor.wait("well again", |has| has.wrong().len() == 3);
+    worker.stop();
+    assert_eq!(monitor.has().wrong(), [&[] as &[&str], &["the disk is full"], &[]]);
+
+    // With every state of the ordinary ones.
+    let worker = Worker::start(config(monitor.address, spool.path())).unwrap();
+    worker.reporter().wrong(bad());
+    monitor.wait("again and again", |has| has.wrong().iter().filter(|wrong| !wrong.is_empty()).count() > 3);
+}
+
+#[test]
+fn a_program_that_changes_its_mind_all_the_time_floods_nobody() {
+    let monitor = Monitor::start(|_, _| Act::Take);
+    let spool = tempfile::tempdir().unwrap();
+    let mut settings = config(monitor.address, spool.path());
+    settings.bounds.state_every = Duration::from_secs(3600);
+    let send_every = settings.bounds.send_every;
+    let worker = Worker::start(settings).unwrap();
+    let (begin, reporter) = (Instant::now(), worker.reporter());
+    for n in 0..=10_000 {
+        reporter.wrong(vec![format!("number {n}")]);
+    }
+    let has = monitor.wait("the last", |has| has.wrong().last() == Some(&vec!["number 10000"]));
+    let most = begin.elapsed().as_millis() / send_every.as_millis() + 3;
+    assert!(has.wrong().len() as u128 <= most, "{} states, at most {most}", has.wrong().len());
+}
+
+#[test]
 fn nothing_is_taken_after_the_end() {
     let monitor = Monitor::start(|_, _| Act::Take);
     let spool = tempfile::tempdir().unwrap();

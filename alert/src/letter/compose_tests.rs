@@ -54,12 +54,14 @@ fn subjects_say_it_all() {
         (0..n).map(|port| member(&name(port), WorkerKind::Instance, "silent")).collect()
     };
     let front = || member("eu.example.net/front", WorkerKind::Front, "silent");
+    let controller = || member("eu.example.net/controller", WorkerKind::Controller, "silent");
     let both = [instances(1), vec![front()]].concat();
     let recovered = Change::Recovered { lasted_ms: 840_000 };
     let table = [
         (Kind::Down, Change::Opened, instances(2), "[DOWN] eu.example.net: 2 of 8 instances"),
         (Kind::Down, Change::Opened, instances(8), "[DOWN] eu.example.net: the whole server (8 instances)"),
         (Kind::Down, Change::Opened, vec![front()], "[DOWN] eu.example.net: the front"),
+        (Kind::Down, Change::Opened, vec![controller()], "[DOWN] eu.example.net: the controller"),
         (Kind::Down, Change::Opened, both, "[DOWN] eu.example.net: 1 of 8 instances and the front"),
         (
             Kind::Down,
@@ -75,7 +77,25 @@ fn subjects_say_it_all() {
             "[UNSTABLE] eu.example.net: being down comes and goes",
         ),
         (Kind::Overload, Change::Opened, instances(3), "[OVERLOAD] eu.example.net: 3 of 6 instances running"),
-        (Kind::Overload, recovered, vec![], "[RECOVERED] eu.example.net: no longer overloaded after 14 min"),
+        (
+            Kind::Overload,
+            recovered.clone(),
+            vec![],
+            "[RECOVERED] eu.example.net: no longer overloaded after 14 min",
+        ),
+        (
+            Kind::Trouble,
+            Change::Opened,
+            vec![controller()],
+            "[TROUBLE] eu.example.net: something is wrong with the controller",
+        ),
+        (
+            Kind::Trouble,
+            Change::Opened,
+            instances(2),
+            "[TROUBLE] eu.example.net: something is wrong with 2 programs",
+        ),
+        (Kind::Trouble, recovered, vec![], "[RECOVERED] eu.example.net: no more trouble after 14 min"),
         (Kind::Archive, Change::Opened, instances(1), "[ARCHIVE] the fleet: 1 archive out of order"),
         (Kind::Panic, Change::Opened, instances(2), "[PANIC] eu.example.net: 2 workers have panicked"),
         (Kind::Unheard, Change::Opened, instances(5), "[UNHEARD] the fleet: 5 workers are silent"),
@@ -83,6 +103,20 @@ fn subjects_say_it_all() {
     for (kind, change, members, expected) in table {
         assert_eq!(subject(&event(kind, change, members)), expected);
     }
+}
+
+#[test]
+fn what_a_program_says_stands_in_both_parts_of_the_letter() {
+    let said = "the module's socket does not answer; <no> lease";
+    let controller = member("eu.example.net/controller", WorkerKind::Controller, said);
+    let letter = writer().write(&event(Kind::Trouble, Change::Opened, vec![controller]), None).unwrap();
+    let message = letter.unwrap().message;
+    let mail = MessageParser::default().parse(&message).unwrap();
+    let words = format!("eu.example.net/controller: {said}, for 7 min (since 2026-11-22 18:56 UTC)");
+    let text = mail.body_text(0).unwrap();
+    assert!(text.contains("In its own words:") && text.contains(&words), "{text}");
+    let html = mail.body_html(0).unwrap();
+    assert!(html.contains("the module&#39;s socket does not answer; &lt;no&gt; lease, for 7 min"), "{html}");
 }
 
 #[test]
@@ -120,7 +154,8 @@ proptest! {
         chart in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..300)),
     ) {
         let bad = format!("{name}\r\nBcc: x@example.org\r\n\r\n--alternative-1a-2-3\r\n<script>");
-        let mut event = event(Kind::Panic, Change::Opened, vec![member(&bad, WorkerKind::Program, &detail)]);
+        let kind = if detail.len() % 2 == 0 { Kind::Panic } else { Kind::Trouble };
+        let mut event = event(kind, Change::Opened, vec![member(&bad, WorkerKind::Program, &detail)]);
         event.server = bad.clone();
         let letter = writer().write(&event, chart.as_deref()).unwrap().unwrap();
         let mail = MessageParser::default().parse(&letter.message).unwrap();

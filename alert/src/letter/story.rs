@@ -11,6 +11,8 @@ const ROWS_MAX: usize = 50;
 const NAME_MAX: usize = 100;
 /// Most characters of what is said of one worker.
 const DETAIL_MAX: usize = 300;
+/// Most characters of what a worker says itself: several sentences.
+const OWN_WORDS_MAX: usize = 2000;
 
 /// A letter's content, each text one line without control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +78,7 @@ fn label(event: &Event) -> (&'static str, Tone) {
         (Change::Unstable { .. }, _) => ("UNSTABLE", Tone::Bad),
         (_, Kind::Down) => ("DOWN", Tone::Bad),
         (_, Kind::Overload) => ("OVERLOAD", Tone::Warning),
+        (_, Kind::Trouble) => ("TROUBLE", Tone::Warning),
         (_, Kind::Archive) => ("ARCHIVE", Tone::Warning),
         (_, Kind::Panic) => ("PANIC", Tone::Bad),
         (_, Kind::Unheard) => ("UNHEARD", Tone::Bad),
@@ -90,6 +93,7 @@ fn over(kind: Kind) -> &'static str {
     match kind {
         Kind::Down => "all is up again",
         Kind::Overload => "no longer overloaded",
+        Kind::Trouble => "no more trouble",
         Kind::Archive => "archives work again",
         Kind::Panic => "no more panics",
         Kind::Unheard => "reports come in again",
@@ -100,6 +104,7 @@ fn noun(kind: Kind) -> &'static str {
     match kind {
         Kind::Down => "being down",
         Kind::Overload => "overload",
+        Kind::Trouble => "trouble",
         Kind::Archive => "trouble with archives",
         Kind::Panic => "panicking",
         Kind::Unheard => "silence",
@@ -113,6 +118,9 @@ fn extent(event: &Event) -> String {
         Kind::Down => down(facts),
         Kind::Overload => {
             format!("{} of {} running", facts.members.len(), count(facts.running, "instance", "instances"))
+        }
+        Kind::Trouble => {
+            format!("something is wrong with {}", some(&facts.members.iter().collect::<Vec<_>>(), "programs"))
         }
         Kind::Archive => count(facts.members.len(), "archive out of order", "archives out of order"),
         Kind::Panic => count(facts.members.len(), "worker has panicked", "workers have panicked"),
@@ -132,18 +140,26 @@ fn down(facts: &Facts) -> String {
         parts.push(format!("{gone} of {}", count(facts.instances, "instance", "instances")));
     }
     let others: Vec<&Member> = facts.members.iter().filter(|m| m.kind != WorkerKind::Instance).collect();
-    match others.as_slice() {
-        [] => {}
-        [one] if one.kind == WorkerKind::Front => parts.push("the front".into()),
-        [one] => parts.push(line(&one.name, NAME_MAX)),
-        more => parts.push(format!("{} other programs", more.len())),
+    if !others.is_empty() {
+        parts.push(some(&others, "other programs"));
     }
     parts.join(" and ")
 }
 
+/// The one there is, or how many.
+fn some(members: &[&Member], many: &str) -> String {
+    match members {
+        [one] if one.kind == WorkerKind::Front => "the front".into(),
+        [one] if one.kind == WorkerKind::Controller => "the controller".into(),
+        [one] => line(&one.name, NAME_MAX),
+        more => format!("{} {many}", more.len()),
+    }
+}
+
 fn row(event: &Event, member: &Member) -> (String, String) {
     let for_ms = event.at_ms.saturating_sub(member.since_ms);
-    let detail = line(&member.detail, DETAIL_MAX);
+    let detail_max = if event.kind == Kind::Trouble { OWN_WORDS_MAX } else { DETAIL_MAX };
+    let detail = line(&member.detail, detail_max);
     let at = moment(member.since_ms);
     let words = match event.kind {
         Kind::Panic => format!("{detail}, at {at}"),
@@ -182,6 +198,10 @@ fn sentences(event: &Event) -> Vec<String> {
     }
     if event.kind == Kind::Unheard && !facts.members.is_empty() {
         said.push(reach(facts).into());
+    }
+    if event.kind == Kind::Trouble && !facts.members.is_empty() {
+        let whose = if facts.members.len() == 1 { "its own words" } else { "their own words" };
+        said.push(format!("In {whose}:"));
     }
     said
 }

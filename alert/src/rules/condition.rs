@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use switchboard_fleet::report::WorkerKind;
 
-use super::{Facts, Kind, MINUTE_MS, Member, PANIC_LASTS_MS, Reach, Rules, View};
+use super::{Facts, Kind, MINUTE_MS, Member, PANIC_LASTS_MS, Reach, Rules, View, trouble::Complaints};
 
 /// An overloaded instance is so until it is below this part of the limit: at the limit itself it would come and go.
 const OVERLOAD_ENDS: f64 = 0.9;
@@ -48,6 +48,8 @@ pub(super) struct Scene<'a> {
     pub(super) since_ms: u64,
     pub(super) views: &'a [View],
     pub(super) reach: Reach,
+    /// Who says that something is wrong.
+    pub(super) complaints: &'a Complaints,
     /// The members of each incident so far.
     pub(super) before: &'a BTreeMap<Key, BTreeSet<String>>,
 }
@@ -64,6 +66,7 @@ impl Scene<'_> {
         for (server, views) in servers {
             found.insert((Kind::Down, server.into()), self.down(server, &views, hidden.contains(server)));
             found.insert((Kind::Overload, server.into()), self.overload(server, &views));
+            found.insert((Kind::Trouble, server.into()), self.trouble(server, &views));
             found.insert((Kind::Panic, server.into()), self.panicked(&views));
         }
         found.insert((Kind::Archive, String::new()), self.archives());
@@ -167,6 +170,11 @@ impl Scene<'_> {
         }
     }
 
+    /// Whether its last words are those of now.
+    pub(super) fn is_heard(&self, view: &View) -> bool {
+        matches!(self.life(view), Life::Up | Life::Fading)
+    }
+
     fn is_overloaded(&self, view: &View, server: &str) -> bool {
         let before = self.was(Kind::Overload, server, &view.name);
         if view.kind != WorkerKind::Instance || self.is_down(view, server) {
@@ -178,7 +186,7 @@ impl Scene<'_> {
         view.cpu.map_or(before && (young || self.life(view) == Life::Unknown), |cpu| cpu > limit)
     }
 
-    fn was(&self, kind: Kind, server: &str, name: &str) -> bool {
+    pub(super) fn was(&self, kind: Kind, server: &str, name: &str) -> bool {
         self.before.get(&(kind, server.to_owned())).is_some_and(|members| members.contains(name))
     }
 
@@ -198,7 +206,7 @@ impl Scene<'_> {
     }
 
     /// Nothing wrong, and how the instances among `views` are.
-    fn nothing(&self, views: &[&View]) -> Condition {
+    pub(super) fn nothing(&self, views: &[&View]) -> Condition {
         let instances: Vec<_> = views.iter().filter(|view| view.kind == WorkerKind::Instance).collect();
         let running = instances.iter().filter(|view| !self.is_down(view, &view.server)).count();
         let over = instances.iter().filter(|view| self.is_overloaded(view, &view.server));
@@ -228,7 +236,7 @@ impl Condition {
         Self { members: BTreeMap::new(), early: BTreeSet::new(), unclear: false, facts }
     }
 
-    fn add(&mut self, view: &View, since_ms: u64, detail: String) {
+    pub(super) fn add(&mut self, view: &View, since_ms: u64, detail: String) {
         let (name, server, kind) = (view.name.clone(), view.server.clone(), view.kind);
         self.members.insert(name.clone(), Member { name, server, kind, since_ms, detail });
     }

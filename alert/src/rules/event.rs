@@ -13,6 +13,8 @@ pub enum Kind {
     Down,
     /// The share of overloaded instances among a server's running ones has reached the threshold.
     Overload,
+    /// Workers of a server say that something is wrong with them.
+    Trouble,
     /// Archives cannot be read or written.
     Archive,
     /// Workers of a server have panicked.

@@ -13,6 +13,7 @@ use super::{
     condition::{Condition, Key, Scene},
     history::History,
     incident::Now,
+    trouble::Complaints,
 };
 
 /// Looks further apart than this mean that the monitor did not listen in between, or that the clock was set.
@@ -63,6 +64,8 @@ pub struct Alerts {
     incidents: Vec<Incident>,
     history: History,
     silences: Vec<Silence>,
+    #[serde(default)]
+    complaints: Complaints,
 }
 
 /// A silence that was not taken.
@@ -90,6 +93,7 @@ impl Alerts {
             incidents: Vec::new(),
             history: History::default(),
             silences: Vec::new(),
+            complaints: Complaints::default(),
         }
     }
 
@@ -141,17 +145,20 @@ impl Alerts {
         self.looked_ms = now_ms;
         self.silences.retain(|silence| silence.until_ms > now_ms);
         self.history.prune(now_ms);
+        self.complaints.take_in(views, now_ms);
         let before = self.members();
-        let since_ms = self.since_ms;
-        let mut found = Scene { rules, now_ms, since_ms, views, reach, before: &before }.conditions();
+        let complaints = &self.complaints;
+        let conditions = |since_ms| {
+            Scene { rules, now_ms, since_ms, views, reach, complaints, before: &before }.conditions()
+        };
+        let mut found = conditions(self.since_ms);
         let unheard = (Kind::Unheard, String::new());
         let heard_again =
             before.contains_key(&unheard) && found.get(&unheard).is_some_and(|c| c.members.is_empty());
         if heard_again {
             // Reports come in one after the other: who is not heard yet gets as long as after a start.
             self.since_ms = now_ms;
-            let since_ms = now_ms;
-            found = Scene { rules, now_ms, since_ms, views, reach, before: &before }.conditions();
+            found = conditions(now_ms);
             if let Some(condition) = found.get_mut(&unheard) {
                 condition.members.clear();
             }

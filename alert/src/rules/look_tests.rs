@@ -81,6 +81,7 @@ fn view(server: &str, name: &str, kind: WorkerKind) -> View {
         heard_ms: None,
         stopping_ms: None,
         cpu: None,
+        wrong: Vec::new(),
         archive_fault: None,
         panic: None,
     }
@@ -355,6 +356,9 @@ fn silences_are_bounded_and_not_empty() {
 
 #[path = "simulation_tests.rs"]
 mod simulation;
+
+#[path = "trouble_tests.rs"]
+mod trouble;
 
 #[test]
 fn a_restart_of_the_monitor_amid_overload_changes_nothing() {

@@ -10,6 +10,7 @@ mod history;
 mod incident;
 mod look;
 mod silence;
+mod trouble;
 mod view;
 
 pub use event::{Change, Event, Facts, Kind, Member};

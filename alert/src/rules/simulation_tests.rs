@@ -9,6 +9,7 @@ enum Turn {
     Heal(usize),
     HealAll,
     Cpu(usize, f64),
+    Wrong(usize, bool),
     Fault(usize, bool),
     Panic(usize),
     Silence(usize, u64),
@@ -24,6 +25,7 @@ fn turn() -> impl Strategy<Value = Turn> {
         3 => who.clone().prop_map(Turn::Heal),
         1 => Just(Turn::HealAll),
         2 => (who.clone(), 0.5..1.2).prop_map(|(who, cpu)| Turn::Cpu(who, cpu)),
+        2 => (who.clone(), any::<bool>()).prop_map(|(who, bad)| Turn::Wrong(who, bad)),
         1 => (who.clone(), any::<bool>()).prop_map(|(who, bad)| Turn::Fault(who, bad)),
         1 => who.clone().prop_map(Turn::Panic),
         1 => (0..12usize, 1..200u64).prop_map(|(who, minutes)| Turn::Silence(who, minutes)),
@@ -41,6 +43,9 @@ impl Fleet {
             Turn::Heal(who) => self.heal(&[&name(*who, &self.views)]),
             Turn::HealAll => self.dead.clear(),
             Turn::Cpu(who, cpu) => self.views[*who].cpu = Some(*cpu),
+            Turn::Wrong(who, bad) => {
+                self.views[*who].wrong = if *bad { vec!["bad.".into()] } else { Vec::new() };
+            }
             Turn::Fault(who, bad) => self.views[*who].archive_fault = bad.then(|| "bad".into()),
             Turn::Panic(who) => {
                 let at_ms = self.now_ms;
@@ -102,7 +107,7 @@ proptest! {
             }
         }
         // Changes and one more, one for the whole server, and reminders each half hour.
-        for kind in [Kind::Down, Kind::Overload, Kind::Archive, Kind::Panic, Kind::Unheard] {
+        for kind in [Kind::Down, Kind::Overload, Kind::Trouble, Kind::Archive, Kind::Panic, Kind::Unheard] {
             for server in ["", "a", "b", "c"] {
                 let told: Vec<u64> = fleet.events.iter()
                     .filter(|e| e.kind == kind && e.server == server && e.letter.is_some())
@@ -126,9 +131,17 @@ proptest! {
         }
         let unheard = fleet.alerts.incidents().iter().any(|i| i.kind == Kind::Unheard);
         prop_assert!(unheard || told == fleet.dead, "{told:?} {:?}", fleet.dead);
+        // Whoever is heard to complain, and nobody who is heard to be well.
+        let heard = |view: &&View| !fleet.dead.contains(&view.name);
+        for view in fleet.views.iter().filter(heard) {
+            let in_it = |i: &&crate::rules::Incident| i.kind == Kind::Trouble && i.members.contains_key(&view.name);
+            let incident = fleet.alerts.incidents().iter().find(in_it);
+            prop_assert_eq!(incident.is_some_and(|i| i.letters > 0), !view.wrong.is_empty(), "{}", view.name);
+        }
         fleet.dead.clear();
         for view in &mut fleet.views {
             view.cpu = None;
+            view.wrong.clear();
             view.archive_fault = None;
         }
         fleet.pass(2 * HOUR_MS / MINUTE_MS);

@@ -18,6 +18,8 @@ pub struct View {
     pub stopping_ms: Option<u64>,
     /// The share of a core that it used over the last minutes; above 1 on several cores.
     pub cpu: Option<f64>,
+    /// What it says is wrong with it, a sentence each, as it was last heard.
+    pub wrong: Vec<String>,
     /// Why its archive cannot be read or written, if so.
     pub archive_fault: Option<String>,
     /// Its last panic.

@@ -19,6 +19,7 @@ pub(crate) enum Expect {
 
 /// One connection that calls again and again.
 pub(crate) struct Caller {
+    address: SocketAddr,
     wire: Wire,
     head: String,
     body: Vec<u8>,
@@ -33,7 +34,8 @@ impl Caller {
         let mut body = vec![0; if let Expect::Echo(length) = expect { length } else { 0 }];
         rand::fill(&mut body[..]);
         let wire = Wire::open(address).await?;
-        let mut caller = Self { wire, head: String::new(), body, answer: Vec::new(), expect, calls: 0 };
+        let mut caller =
+            Self { address, wire, head: String::new(), body, answer: Vec::new(), expect, calls: 0 };
         caller.set_head(head);
         Ok(caller)
     }
@@ -41,6 +43,12 @@ impl Caller {
     /// Calls with another head from now on; see [`Caller::open`].
     pub(crate) fn set_head(&mut self, head: &str) {
         self.head = format!("{head}Host: bench\r\nContent-Length: {}\r\n\r\n", self.body.len());
+    }
+
+    /// Goes on over a new connection, after a call that failed.
+    pub(crate) async fn reopen(&mut self) -> anyhow::Result<()> {
+        self.wire = Wire::open(self.address).await?;
+        Ok(())
     }
 
     /// Calls once and checks the answer, to the last byte.
@@ -56,6 +64,9 @@ impl Caller {
         self.wire.send(self.head.as_bytes(), &self.body).await?;
         let head = self.wire.answer().await?;
         self.wire.body(head.length, &mut self.answer).await?;
+        if head.closes {
+            self.reopen().await?;
+        }
         if head.status != 200 {
             bail!("status {} to call {}", head.status, self.calls);
         }

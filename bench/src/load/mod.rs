@@ -1,6 +1,7 @@
 //! Load: callers, agents and reporting workers on keep-alive connections, all on one thread, and what they got done.
 
 mod agent;
+mod backend;
 mod caller;
 mod echo;
 mod sender;
@@ -22,6 +23,7 @@ use anyhow::bail;
 use tokio::{sync::Mutex, task::JoinSet, time::sleep};
 
 pub(crate) use agent::Agent;
+pub(crate) use backend::Backend;
 pub(crate) use caller::{Caller, Expect};
 pub(crate) use echo::echo;
 pub(crate) use sender::Sender;
@@ -38,6 +40,7 @@ const CPU_MIN: Duration = Duration::from_millis(50);
 pub(crate) struct Load {
     tasks: JoinSet<anyhow::Result<Infallible>>,
     done: Arc<AtomicU64>,
+    failed: Arc<AtomicU64>,
 }
 
 /// What a server did in one turn.
@@ -51,7 +54,7 @@ pub(crate) struct Turn {
 impl Load {
     /// None yet.
     pub(crate) fn new() -> Self {
-        Self { tasks: JoinSet::new(), done: Arc::default() }
+        Self { tasks: JoinSet::new(), done: Arc::default(), failed: Arc::default() }
     }
 
     /// Adds a caller that calls again as soon as it has its answer.
@@ -67,6 +70,28 @@ impl Load {
             loop {
                 caller.call().await?;
                 done.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        Ok(())
+    }
+
+    /// The same, but a call that fails is counted and not the end of the load.
+    pub(crate) async fn call_on(
+        &mut self,
+        address: SocketAddr,
+        head: &str,
+        expect: Expect,
+    ) -> anyhow::Result<()> {
+        let mut caller = Caller::open(address, head, expect).await?;
+        let (done, failed) = (self.done.clone(), self.failed.clone());
+        self.tasks.spawn(async move {
+            loop {
+                let called = caller.call().await;
+                done.fetch_add(1, Ordering::Relaxed);
+                if called.is_err() {
+                    failed.fetch_add(1, Ordering::Relaxed);
+                    caller.reopen().await?;
+                }
             }
         });
         Ok(())
@@ -137,8 +162,14 @@ impl Load {
         .await
     }
 
-    fn calls(&self) -> u64 {
+    /// Calls that have ended.
+    pub(crate) fn calls(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
+    }
+
+    /// Calls of [`Load::call_on`] that failed.
+    pub(crate) fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
     }
 }
 
@@ -146,6 +177,11 @@ impl Turn {
     /// Calls for each second of CPU time.
     pub(crate) fn per_cpu_second(&self) -> f64 {
         self.calls as f64 / self.cpu.as_secs_f64()
+    }
+
+    /// CPU seconds for each call.
+    pub(crate) fn cpu_per_call(&self) -> f64 {
+        self.cpu.as_secs_f64() / self.calls as f64
     }
 
     /// How much of one core the server used, 1 being all of it.

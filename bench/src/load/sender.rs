@@ -107,6 +107,7 @@ fn state(seq: u64) -> WorkerState {
         version: env!("CARGO_PKG_VERSION").into(),
         pid: std::process::id(),
         lost: 0,
+        wrong: Vec::new(),
     }
 }
 

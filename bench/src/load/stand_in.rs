@@ -17,7 +17,7 @@ pub(crate) struct StandIn {
 
 impl StandIn {
     /// Starts one on a free port of 127.0.0.1 that serves each connection with `serve`. Whatever ends one, the caller sees and tells.
-    pub(crate) async fn start<F>(serve: fn(Wire) -> F) -> anyhow::Result<Self>
+    pub(crate) async fn start<F>(serve: impl Fn(Wire) -> F + Send + 'static) -> anyhow::Result<Self>
     where
         F: Future<Output = anyhow::Result<()>> + Send + 'static,
     {

@@ -3,12 +3,13 @@
 use std::{
     io::{self, IoSlice},
     net::SocketAddr,
+    path::Path,
 };
 
 use anyhow::{Context, bail};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpStream, UnixStream},
 };
 
 /// Bytes read at a time while a head is awaited; heads are much shorter.
@@ -18,9 +19,12 @@ const HEADERS_MAX: usize = 32;
 /// Bytes of a body.
 const BODY_MAX: usize = 64 << 20;
 
+/// The path where an instance says how it is.
+const STATUS: &str = "/status";
+
 /// A connection.
-pub(crate) struct Wire {
-    stream: TcpStream,
+pub(crate) struct Wire<S = TcpStream> {
+    stream: S,
     buffer: Box<[u8]>,
     /// What has been read and not been taken: `buffer[start..end]`.
     start: usize,
@@ -40,6 +44,10 @@ pub(crate) struct Head {
     pub(crate) has_customer: bool,
     /// Whether `X-IWP-ResponseType` says that nobody was there.
     pub(crate) nobody: bool,
+    /// Whether the connection ends with this message.
+    pub(crate) closes: bool,
+    /// Whether a request asks an instance how it is.
+    pub(crate) is_check: bool,
 }
 
 /// What a server answers to one `GET`.
@@ -69,7 +77,21 @@ impl Wire {
     /// Takes a connection over.
     pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: vec![0; BUFFER_BYTES].into(), start: 0, end: 0 })
+        Ok(Self::over(stream))
+    }
+}
+
+impl Wire<UnixStream> {
+    /// Connects to a socket of this machine.
+    pub(crate) async fn open_socket(path: &Path) -> anyhow::Result<Self> {
+        let stream = UnixStream::connect(path).await;
+        Ok(Self::over(stream.with_context(|| format!("{}: cannot connect", path.display()))?))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    fn over(stream: S) -> Self {
+        Self { stream, buffer: vec![0; BUFFER_BYTES].into(), start: 0, end: 0 }
     }
 
     /// Sends a head and a body, in one write if the system takes it.
@@ -144,7 +166,8 @@ fn parse_request(bytes: &[u8]) -> anyhow::Result<Option<(usize, Head)>> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
     let httparse::Status::Complete(used) = request.parse(bytes)? else { return Ok(None) };
-    Ok(Some((used, facts(request.headers, 0)?)))
+    let is_check = request.path == Some(STATUS);
+    Ok(Some((used, Head { is_check, ..facts(request.headers, 0)? })))
 }
 
 fn facts(headers: &[httparse::Header<'_>], status: u16) -> anyhow::Result<Head> {
@@ -152,6 +175,9 @@ fn facts(headers: &[httparse::Header<'_>], status: u16) -> anyhow::Result<Head> 
     for header in headers {
         let value = || std::str::from_utf8(header.value).context("a header that is no text");
         match header.name.len() {
+            10 if header.name.eq_ignore_ascii_case("connection") => {
+                head.closes = value()?.eq_ignore_ascii_case("close");
+            }
             14 if header.name.eq_ignore_ascii_case("content-length") => head.length = value()?.parse()?,
             15 if header.name.eq_ignore_ascii_case("x-iwp-requestid") => {
                 head.request_id = Some(value()?.to_owned());
@@ -181,7 +207,7 @@ mod tests {
             length: 3,
             request_id: Some("a-1".into()),
             has_customer: true,
-            nobody: false,
+            ..Head::default()
         };
         assert_eq!(head, expected);
         for cut in 0..used {
@@ -197,6 +223,15 @@ mod tests {
         assert!(head("X-IWP-ResponseType: 0\r\n").nobody);
         assert!(!head("X-IWP-ResponseType: 1\r\n").nobody);
         assert!(!head("").nobody);
+    }
+
+    #[test]
+    fn checks_and_last_messages_are_told() {
+        let head = |path: &str, text: &str| {
+            parse_request(format!("GET {path} HTTP/1.1\r\n{text}\r\n").as_bytes()).unwrap().unwrap().1
+        };
+        assert!(head("/status", "").is_check && !head("/status/1", "").is_check);
+        assert!(head("/", "Connection: Close\r\n").closes && !head("/", "Connection: keep-alive\r\n").closes);
     }
 
     #[test]

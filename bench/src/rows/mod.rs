@@ -1,6 +1,7 @@
 //! What is measured, a file for each kind of row.
 
 mod charts;
+mod front;
 mod latency;
 mod lost;
 mod memory;
@@ -53,11 +54,19 @@ pub(crate) enum RowName {
     Worker,
     /// Reports while the monitor is killed.
     Lost,
+    /// What the module costs nginx.
+    FrontCost,
+    /// A backend of the front dies.
+    DeadBackend,
+    /// An instance joins the front.
+    Join,
+    /// A backend of the front is switched.
+    Switch,
 }
 
 impl RowName {
     /// In the order of the table.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Small,
         Self::Middle,
         Self::Large,
@@ -70,6 +79,10 @@ impl RowName {
         Self::Reports,
         Self::Worker,
         Self::Lost,
+        Self::FrontCost,
+        Self::DeadBackend,
+        Self::Join,
+        Self::Switch,
     ];
 }
 
@@ -87,6 +100,8 @@ pub(crate) struct Scene {
     pub(crate) nginx: Option<Nginx>,
     /// The measure of archives and charts, if it is installed.
     pub(crate) rrdtool: Option<PathBuf>,
+    /// nginx's module, if it was built and nginx is there.
+    pub(crate) module: Option<PathBuf>,
     /// Behind nginx.
     _echo: StandIn,
 }
@@ -106,7 +121,13 @@ impl Scene {
         if rrdtool.is_none() {
             eprintln!("rrdtool is not installed (`scripts/setup.sh tests` does it): its columns stay empty");
         }
-        Ok(Self { effort, nginx, rrdtool, _echo: echo })
+        let module = crate::front::module()?.filter(|_| nginx.is_some());
+        if module.is_none() {
+            eprintln!(
+                "nginx's module is not there (scripts/module.sh builds it): rows of the front are left out"
+            );
+        }
+        Ok(Self { effort, nginx, rrdtool, module, _echo: echo })
     }
 }
 
@@ -125,6 +146,10 @@ pub(crate) async fn measure(row: RowName, scene: &Scene) -> anyhow::Result<Vec<L
         RowName::Reports => reports::measure(scene).await,
         RowName::Worker => worker::measure(scene).await,
         RowName::Lost => lost::measure(scene).await,
+        RowName::FrontCost => front::cost::measure(scene).await,
+        RowName::DeadBackend => front::dead::measure(scene).await,
+        RowName::Join => front::join::measure(scene).await,
+        RowName::Switch => front::switch::measure(scene).await,
     }
 }
 

@@ -104,6 +104,9 @@ impl Default for Front {
             module: ModuleChoice::Auto,
             spare: 16,
             retry: Retry::default(),
+            share: None,
+            follow: None,
+            others: Vec::new(),
         }
     }
 }

@@ -32,7 +32,9 @@ pub fn check_files(config: &Config) -> Files {
         files.readable("listen.https.certificate", &https.certificate);
         files.readable("listen.https.key", &https.key);
     }
-    if let Some(tls) = &config.front.tls {
+    if let Some(tls) = &config.front.tls
+        && (config.front.follow.is_none() || tls.key.exists())
+    {
         files.readable("front.tls.certificate", &tls.certificate);
         files.readable("front.tls.key", &tls.key);
     }

@@ -1,6 +1,9 @@
 //! nginx, in front of the instances.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use serde::Deserialize;
 
@@ -22,6 +25,13 @@ pub struct Front {
     pub spare: usize,
     /// When another instance is tried.
     pub retry: Retry,
+    /// Where the controller answers further fronts of this server, on other machines; nowhere if not set.
+    pub share: Option<SocketAddr>,
+    /// The first front of this server, its `share`, if this is a further one: it has no instances of its own, and takes backends, switches
+    /// and certificates from there.
+    pub follow: Option<SocketAddr>,
+    /// The machines of this server's other fronts: what they say of a caller's address counts, as with this one's.
+    pub others: Vec<IpAddr>,
 }
 
 /// The front's certificate.
@@ -111,6 +121,11 @@ impl TryFrom<String> for Methods {
 }
 
 impl Config {
+    /// The front's name on pages: its server's, with a `#2` if it is a further one.
+    pub fn front_name(&self) -> String {
+        if self.front.follow.is_some() { format!("{}#2", self.server) } else { self.server.to_string() }
+    }
+
     /// The folder where the front and its controller keep their state.
     pub fn front_dir(&self) -> PathBuf {
         self.state_dir.join("front")

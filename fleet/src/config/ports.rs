@@ -50,6 +50,9 @@ fn fixed(config: &Config) -> Vec<Listener> {
     for (index, address) in config.front.listen.iter().enumerate() {
         fixed.push(Listener { key: KeyPath::from("front.listen").item(index), address: *address });
     }
+    if let Some(address) = config.front.share {
+        fixed.push(Listener { key: "front.share".into(), address });
+    }
     if config.monitor.run {
         fixed.push(Listener { key: "monitor.listen".into(), address: config.monitor.listen });
     }

@@ -49,6 +49,7 @@ pub(crate) fn state_of(uptime_s: u64) -> WorkerState {
         version: "0.1.0".into(),
         pid: 7,
         lost: 0,
+        wrong: Vec::new(),
     }
 }
 

@@ -16,6 +16,11 @@ pub(super) enum Trouble {
     #[error("{0}")]
     Bad(String),
     #[error("{0}")]
+    Forbidden(String),
+    /// A front has not said what became of an order.
+    #[error("{0}")]
+    Unanswered(String),
+    #[error("{0}")]
     Unavailable(String),
 }
 
@@ -30,6 +35,14 @@ impl Trouble {
         let page = match self {
             Self::NotFound(what) => ErrorPage::not_found(frame, what),
             Self::Bad(what) => ErrorPage::bad_request(frame, what),
+            Self::Forbidden(what) => ErrorPage::forbidden(frame, what),
+            Self::Unanswered(what) => ErrorPage {
+                frame,
+                status: StatusCode::GATEWAY_TIMEOUT.as_u16(),
+                title: "No answer from the front".into(),
+                what,
+                advice: "Look at the backend's page before you order it again.".into(),
+            },
             Self::Unavailable(what) => ErrorPage::unavailable(frame, what),
         };
         let status = StatusCode::from_u16(page.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

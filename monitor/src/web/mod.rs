@@ -1,14 +1,19 @@
-//! What is served by HTTP: reports in, pages and pictures out.
+//! What is served by HTTP: reports and tables in, pages and pictures out; orders in, from those who are logged in.
 
 mod answers;
+mod forms;
 mod gallery;
 mod live;
+mod login;
 mod pictures;
 mod server;
 mod shares;
 mod show;
 mod state;
 mod status;
+mod switch;
+mod upstreams;
+mod visitor;
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,15 +25,17 @@ use axum::{
     routing::{get, post},
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use switchboard_fleet::front::Parked;
 use switchboard_pages::{Asset, CONTENT_SECURITY_POLICY};
 use tokio::{net::TcpListener, sync::oneshot, time::timeout};
 
 use crate::{
     admission::{self, Caller},
     desk::Desk,
-    intake,
+    fronts, intake,
 };
 use answers::Trouble;
+use visitor::Visitor;
 
 /// A page must be made within this.
 const PAGE_WITHIN: Duration = Duration::from_secs(20);
@@ -54,6 +61,12 @@ fn router(desk: Arc<Desk>) -> Router {
         .route("/incidents", get(show::incidents))
         .route("/incidents/{id}", get(show::incident_page))
         .route("/log", get(show::log))
+        .route("/upstreams", get(upstreams::upstreams))
+        .route("/upstreams/switch", get(switch::confirm).post(switch::switch))
+        .route("/upstreams/switched", get(switch::switched))
+        .route("/metrics", get(upstreams::metrics))
+        .route("/login", get(login::page).post(login::login))
+        .route("/logout", post(login::logout))
         .route("/events", get(live::events))
         .route("/status", get(status::status))
         .route("/{picture}", get(pictures::picture))
@@ -64,6 +77,7 @@ fn router(desk: Arc<Desk>) -> Router {
         .layer(middleware::from_fn_with_state(desk.clone(), only_viewers));
     Router::new()
         .route("/report", post(intake::report))
+        .route(Parked::PATH, post(fronts::parked))
         .merge(pages)
         .layer(middleware::map_response(secured))
         .with_state(desk)
@@ -73,20 +87,26 @@ fn router(desk: Arc<Desk>) -> Router {
 async fn only_viewers(
     State(desk): State<Arc<Desk>>,
     Extension(caller): Extension<Caller>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     if let Err(error) = admission::viewer(caller, request.headers(), desk.config.monitor.page.as_deref()) {
         return (StatusCode::FORBIDDEN, format!("{error}\n")).into_response();
     }
+    let visitor = Visitor::of(&desk, request.headers());
+    request.extensions_mut().insert(visitor.clone());
     let mut response = match timeout(PAGE_WITHIN, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Trouble::late().into_response(),
     };
-    match response.extensions_mut().remove::<Arc<Trouble>>().and_then(Arc::into_inner) {
-        Some(trouble) => trouble.page(show::frame(&desk)),
-        None => response,
+    if let Some(trouble) = response.extensions_mut().remove::<Arc<Trouble>>().and_then(Arc::into_inner) {
+        response = trouble.page(show::frame(&desk, &visitor));
     }
+    // A page of somebody who is logged in stays in no cache, and goes to nobody else.
+    if visitor.session().is_some() {
+        response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    }
+    response
 }
 
 async fn secured(mut response: Response) -> Response {

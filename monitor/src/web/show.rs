@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
+    Extension,
     extract::{Path, RawQuery, State},
     response::{Html, IntoResponse, Response},
 };
@@ -20,7 +21,7 @@ use crate::{
     clock::now_ms,
     control,
     desk::Desk,
-    web::{answers::Trouble, gallery, state},
+    web::{answers::Trouble, gallery, state, visitor::Visitor},
 };
 
 /// Past incidents on one page.
@@ -33,18 +34,22 @@ const WORKER_LINES: usize = 30;
 type Answer = Result<Response, Trouble>;
 
 /// What stands around each page.
-pub(super) fn frame(desk: &Desk) -> Frame {
+pub(super) fn frame(desk: &Desk, visitor: &Visitor) -> Frame {
     Frame {
         server: desk.config.server.as_str().into(),
         version: env!("CARGO_PKG_VERSION").into(),
         now_ms: now_ms(),
         open_incidents: desk.published().incidents().len(),
+        admin: visitor.admin(),
     }
 }
 
 /// `/`
-pub(super) async fn overview(State(desk): State<Arc<Desk>>) -> Answer {
-    let frame = frame(&desk);
+pub(super) async fn overview(
+    State(desk): State<Arc<Desk>>,
+    Extension(visitor): Extension<Visitor>,
+) -> Answer {
+    let frame = frame(&desk, &visitor);
     let silences = control::in_force(&desk);
     let (servers, unknown) = state::sorted(&desk, state::workers(&desk, &silences, frame.now_ms));
     let page = Overview {
@@ -60,9 +65,13 @@ pub(super) async fn overview(State(desk): State<Arc<Desk>>) -> Answer {
 }
 
 /// `/charts`
-pub(super) async fn charts(State(desk): State<Arc<Desk>>, RawQuery(raw): RawQuery) -> Answer {
+pub(super) async fn charts(
+    State(desk): State<Arc<Desk>>,
+    Extension(visitor): Extension<Visitor>,
+    RawQuery(raw): RawQuery,
+) -> Answer {
     let query = GalleryQuery::parse(&raw.unwrap_or_default())?;
-    let frame = frame(&desk);
+    let frame = frame(&desk, &visitor);
     let instances = charting::instances(&desk, &Scope::All, query.period);
     let hidden =
         charting::instances(&desk, &query.scope, query.period).len().saturating_sub(Scope::WORKERS_MAX);
@@ -85,8 +94,12 @@ pub(super) async fn charts(State(desk): State<Arc<Desk>>, RawQuery(raw): RawQuer
 }
 
 /// `/workers/NAME`
-pub(super) async fn worker(State(desk): State<Arc<Desk>>, Path(name): Path<String>) -> Answer {
-    let frame = frame(&desk);
+pub(super) async fn worker(
+    State(desk): State<Arc<Desk>>,
+    Extension(visitor): Extension<Visitor>,
+    Path(name): Path<String>,
+) -> Answer {
+    let frame = frame(&desk, &visitor);
     let silences = control::in_force(&desk);
     let Some(worker) = state::workers(&desk, &silences, frame.now_ms).remove(&name) else {
         return Err(Trouble::NotFound(format!("There is no worker of the name {name:?}.")));
@@ -106,7 +119,11 @@ pub(super) async fn worker(State(desk): State<Arc<Desk>>, Path(name): Path<Strin
 }
 
 /// `/incidents`
-pub(super) async fn incidents(State(desk): State<Arc<Desk>>, RawQuery(raw): RawQuery) -> Answer {
+pub(super) async fn incidents(
+    State(desk): State<Arc<Desk>>,
+    Extension(visitor): Extension<Visitor>,
+    RawQuery(raw): RawQuery,
+) -> Answer {
     let before = value(&raw.unwrap_or_default(), "before");
     let first = before.is_none();
     let place = match before {
@@ -121,11 +138,15 @@ pub(super) async fn incidents(State(desk): State<Arc<Desk>>, RawQuery(raw): RawQ
         .map(|row| format!("{}-{}", row.opened_ms, row.id));
     let past = rows.iter().take(INCIDENTS_PAGE).filter_map(incident).collect();
     let open = if first { open_incidents(&desk).await? } else { Vec::new() };
-    Ok(Html(Incidents { frame: frame(&desk), open, past, older, first }.html()).into_response())
+    Ok(Html(Incidents { frame: frame(&desk, &visitor), open, past, older, first }.html()).into_response())
 }
 
 /// `/incidents/ID`
-pub(super) async fn incident_page(State(desk): State<Arc<Desk>>, Path(id): Path<String>) -> Answer {
+pub(super) async fn incident_page(
+    State(desk): State<Arc<Desk>>,
+    Extension(visitor): Extension<Visitor>,
+    Path(id): Path<String>,
+) -> Answer {
     let found = desk.journal.incident(&id).await?;
     let open = found.last().is_some_and(|step| step.open);
     let steps: Vec<Event> = found.iter().filter_map(|step| serde_json::from_str(&step.event).ok()).collect();
@@ -143,12 +164,16 @@ pub(super) async fn incident_page(State(desk): State<Arc<Desk>>, Path(id): Path<
     let prefix = format!("{id}-");
     let unsent = waiting.iter().filter_map(|name| name.strip_prefix(&prefix)?.parse().ok()).collect();
     let has_readers = !desk.config.alert.to.is_empty();
-    let page = IncidentPage { frame: frame(&desk), steps, open, members, unsent, has_readers };
+    let page = IncidentPage { frame: frame(&desk, &visitor), steps, open, members, unsent, has_readers };
     Ok(Html(page.html()).into_response())
 }
 
 /// `/log`
-pub(super) async fn log(State(desk): State<Arc<Desk>>, RawQuery(raw): RawQuery) -> Answer {
+pub(super) async fn log(
+    State(desk): State<Arc<Desk>>,
+    Extension(visitor): Extension<Visitor>,
+    RawQuery(raw): RawQuery,
+) -> Answer {
     let query = LogQuery::parse(&raw.unwrap_or_default())?;
     let before = query
         .before
@@ -169,7 +194,7 @@ pub(super) async fn log(State(desk): State<Arc<Desk>>, RawQuery(raw): RawQuery) 
     let older = lines.last().filter(|_| more).map(|line| line.id.to_string());
     let workers = desk.roster().iter().map(|(name, _)| name.clone()).collect();
     let lines = lines.into_iter().map(line).collect();
-    Ok(Html(Log { frame: frame(&desk), query, workers, lines, older }.html()).into_response())
+    Ok(Html(Log { frame: frame(&desk, &visitor), query, workers, lines, older }.html()).into_response())
 }
 
 /// Style, script and icon.

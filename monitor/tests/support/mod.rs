@@ -118,13 +118,7 @@ impl Monitor {
 
     /// Sends bytes, and reads what comes until the connection ends.
     pub fn call(&self, request: &str) -> Answer {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        // One that is refused may not be read to its end.
-        let _ = stream.write_all(request.as_bytes());
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        Answer::parse(&answer)
+        call(self.address, request)
     }
 
     /// `/status`.
@@ -170,10 +164,24 @@ impl Drop for Monitor {
     }
 }
 
+/// Sends bytes, and reads what comes until the connection ends.
+pub fn call(address: SocketAddr, request: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    // One that is refused may not be read to its end.
+    let _ = stream.write_all(request.as_bytes());
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    Answer::parse(&answer)
+}
+
 /// An answer by HTTP.
 pub struct Answer {
     pub status: u16,
+    /// Its head in small letters.
     pub head: String,
+    /// Its head as it was sent.
+    pub sent: String,
     pub body: Vec<u8>,
 }
 
@@ -198,13 +206,20 @@ impl Answer {
         }
     }
 
+    /// The value of a header as it was sent.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.sent.lines().filter_map(|line| line.split_once(':'));
+        lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
+    }
+
     pub fn parse(bytes: &[u8]) -> Self {
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(bytes.len());
-        let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
+        let sent = String::from_utf8_lossy(&bytes[..end]).into_owned();
+        let head = sent.to_ascii_lowercase();
         let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
         let body = bytes.get(end + 4..).unwrap_or_default();
         let body = if head.contains("transfer-encoding: chunked") { unchunked(body) } else { body.to_vec() };
-        Self { status, head, body }
+        Self { status, head, sent, body }
     }
 
     pub fn text(&self) -> String {

@@ -1,4 +1,4 @@
-//! Which instance a path goes to: the upstreams, and the maps that choose among them.
+//! Which instance a path goes to, in stock nginx: the upstreams, and the maps that choose among them.
 //!
 //! The port in a path is only ever looked up in a map: its values name upstreams declared here, so that no caller
 //! can make nginx connect anywhere else. Paths are looked at as they came, undecoded: nginx and the instance must
@@ -23,22 +23,47 @@ pub(super) const REFUSALS: [(&str, u16, &str); 3] = [
     ("none-in-rotation", 503, "no instance is in rotation"),
 ];
 
-pub(super) fn upstreams(config: &Config, switches: &Switches, ports: &BTreeSet<u16>) -> String {
+/// How requests find their instance.
+pub(super) struct Routing {
+    /// What is to stand in `http {}`.
+    pub(super) text: String,
+    /// The variable that is empty, or names one of [`REFUSALS`].
+    pub(super) refusal: &'static str,
+    /// The upstream, or the variable that names it.
+    pub(super) backend: &'static str,
+}
+
+/// Connections kept to instances by each worker of nginx: this many, and more if there are many instances.
+const KEPT: usize = 128;
+
+/// The rest of an upstream: connections that are kept.
+pub(super) fn keep_alive(config: &Config, instances: usize) -> String {
     // Closed by nginx before the instance does it, so that no request is sent into a closing connection.
     let idle = ms(config.timeouts.idle.get().mul_f64(0.8).min(Duration::from_secs(60)));
+    let kept = KEPT.max(instances * 2);
+    format!(
+        "        keepalive {kept};\n        keepalive_requests 10000;\n        keepalive_timeout {idle};\n    }}\n"
+    )
+}
+
+/// An upstream for everyone and one for each port, and the maps that choose.
+pub(super) fn stock(config: &Config, switches: &Switches, ports: &BTreeSet<u16>) -> Routing {
+    let text = upstreams(config, switches, ports) + &ways(switches, ports);
+    Routing { text, refusal: "$refusal", backend: "$backend" }
+}
+
+fn upstreams(config: &Config, switches: &Switches, ports: &BTreeSet<u16>) -> String {
     // No instance is ever counted out (`max_fails=0`): one that is down costs a refused connection, one that was
     // restarted is back at once, and no caller can throw one out by requests that make it hang up.
-    let keep = format!(
-        "        keepalive 128;\n        keepalive_requests 10000;\n        keepalive_timeout {idle};\n    }}\n"
-    );
     let mut text = String::new();
     let in_rotation: Vec<_> = ports.iter().filter(|port| switches.get(**port) == Switch::On).collect();
     if !in_rotation.is_empty() {
         text += "    upstream round_robin {\n";
-        for port in in_rotation {
-            let _ = writeln!(text, "        server {} max_fails=0;", backend(config, *port));
+        for port in &in_rotation {
+            let weight = switches.setting(**port).weight_percent;
+            let _ = writeln!(text, "        server {} weight={weight} max_fails=0;", backend(config, **port));
         }
-        text += &keep;
+        text += &keep_alive(config, in_rotation.len());
     }
     for port in ports.iter().filter(|port| switches.get(**port) != Switch::Off) {
         let _ = writeln!(
@@ -46,12 +71,12 @@ pub(super) fn upstreams(config: &Config, switches: &Switches, ports: &BTreeSet<u
             "    upstream instance_{port} {{\n        server {} max_fails=0;",
             backend(config, *port)
         );
-        text += &keep;
+        text += &keep_alive(config, 1);
     }
     text
 }
 
-pub(super) fn maps(switches: &Switches, ports: &BTreeSet<u16>) -> String {
+fn ways(switches: &Switches, ports: &BTreeSet<u16>) -> String {
     let any_on = ports.iter().any(|port| switches.get(*port) == Switch::On);
     let (everyone, refusal) = if any_on { ("round_robin", "") } else { ("", "none-in-rotation") };
     let mut backends =
@@ -66,26 +91,28 @@ pub(super) fn maps(switches: &Switches, ports: &BTreeSet<u16>) -> String {
             let _ = writeln!(refusals, "        {port} \"\";");
         }
     }
-    format!(
-        "    map $request_uri $port {{
+    format!("{backends}    }}\n{refusals}    }}\n")
+}
+
+/// The port in the path, and what is said of a request that nobody answered.
+pub(super) fn maps() -> String {
+    "    map $request_uri $port {
         default \"\";
         \"~^[^?]*/(?<port_in_path>[0-9]+)(?:\\?|\\z)\" $port_in_path;
-    }}
-{backends}    }}
-{refusals}    }}
-    map $upstream_connect_time $unreached {{
+    }
+    map $upstream_connect_time $unreached {
         default 1;
         \"~[0-9]\" \"\";
-    }}
-    map $unreached $unanswered {{
+    }
+    map $unreached $unanswered {
         default \"no instance answers\";
         \"\" \"the instance broke off\";
-    }}
-    map \"\" $nothing {{
+    }
+    map \"\" $nothing {
         default \"\";
-    }}
+    }
 "
-    )
+    .into()
 }
 
 /// Where nginx reaches the instance at `port`: an instance that listens on every address is met on loopback.

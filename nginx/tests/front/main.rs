@@ -5,4 +5,5 @@
 mod apply;
 mod render;
 mod scene;
+mod tls;
 mod traffic;

@@ -7,7 +7,7 @@ use switchboard_fleet::config::Config;
 use switchboard_nginx::{Site, Switch, Switches, render};
 
 fn site() -> Site {
-    Site { dir: "/state/front".into(), base: "/base".into(), workers: 2, open_files: 20_000 }
+    Site { dir: "/state/front".into(), base: "/base".into(), workers: 2, open_files: 20_000, module: None }
 }
 
 fn any_switch() -> impl Strategy<Value = Switch> {
@@ -90,7 +90,7 @@ fn limits_and_places_of_the_configuration() {
         "listen 127.0.0.1:8080 backlog=4096 so_keepalive=60s:10s:6;",
         "listen \"unix:/base/run/front.sock\";",
         "return 200 \"77\\n\";",
-        "server 127.0.0.1:8081 max_fails=0;",
+        "server 127.0.0.1:8081 weight=100 max_fails=0;",
         "pid \"/state/front/nginx.pid\";",
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");

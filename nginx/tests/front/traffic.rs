@@ -1,6 +1,6 @@
 //! What callers and instances see of each other through a real nginx.
 
-use std::io::Write;
+use std::{io::Write, net::TcpListener, thread};
 
 use crate::scene::{End, Scene, free_port};
 
@@ -163,4 +163,72 @@ fn a_dead_instance_is_passed_over() {
     for _ in 0..10 {
         assert_eq!(scene.serve("/ping"), 0);
     }
+}
+
+#[test]
+fn a_request_that_comes_back_is_refused() {
+    let scene = Scene::new(1, |_| {});
+    let caller = scene.send(
+        "POST /client HTTP/1.1\r\nHost: a\r\nVia: 1.0 fred, 1.1 p.example.net\r\nContent-Length: 0\r\n\r\n",
+    );
+    let (_, mut instance) = scene.arrival();
+    let via = instance.header("Via").join(" and ");
+    assert!(via.starts_with("1.0 fred, 1.1 p.example.net, 1.1 switchboard-"), "{via}");
+    let back =
+        format!("POST /client HTTP/1.1\r\nHost: a\r\nVia: {via}, 1.1 other\r\nContent-Length: 0\r\n\r\n");
+    let answer = End::read(scene.send(&back));
+    assert_eq!(answer.status(), 508);
+    assert_eq!(answer.header("X-IWP-Reason"), ["this request came through here before: a forwarding loop"]);
+    instance.write("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(End::read(caller).status(), 200);
+
+    // A name that only begins like ours is somebody else's.
+    let alike = format!("POST /client HTTP/1.1\r\nHost: a\r\nVia: {via}0\r\nContent-Length: 0\r\n\r\n");
+    let caller = scene.send(&alike);
+    let (_, mut instance) = scene.arrival();
+    instance.write("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(End::read(caller).status(), 200);
+}
+
+#[test]
+fn no_more_are_tried_than_configured() {
+    let live = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = live.local_addr().unwrap().port();
+    thread::spawn(move || {
+        while let Ok((stream, _)) = live.accept() {
+            End::read(stream).write("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let scene = Scene::new(0, |config| {
+        config.instances = vec![free_port(), port];
+        config.front.retry.tries = 1;
+    });
+    let answers: Vec<End> = (0..16).map(|_| End::read(scene.post("/ping"))).collect();
+    let (bad, good): (Vec<&End>, Vec<&End>) = answers.iter().partition(|answer| answer.status() == 502);
+    assert!(good.iter().all(|answer| answer.status() == 200) && good.len() >= 7, "{}", good.len());
+    assert!(
+        bad.iter().all(|answer| answer.header("X-IWP-Retry") == ["1"]) && bad.len() >= 7,
+        "{}",
+        bad.len()
+    );
+}
+
+#[test]
+fn an_answer_is_tried_elsewhere_if_that_is_configured() {
+    let scene = Scene::new(2, |config| config.front.retry.on = vec!["error".into(), "http_503".into()]);
+    let get = "GET /ping HTTP/1.1\r\nHost: a\r\n\r\n";
+    let caller = scene.send(get);
+    let (first, mut instance) = scene.arrival();
+    instance.write("HTTP/1.1 503 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    let (second, mut instance) = scene.arrival();
+    assert_ne!(first, second);
+    instance.write("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(End::read(caller).status(), 200);
+
+    // Never what may not be repeated.
+    let caller = scene.post("/ping");
+    let (_, mut instance) = scene.arrival();
+    instance.write("HTTP/1.1 503 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(End::read(caller).status(), 503);
+    assert!(scene.nothing_arrived());
 }

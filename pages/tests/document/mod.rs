@@ -1,5 +1,7 @@
 //! A page as a browser without JavaScript understands it.
 
+#![allow(dead_code, reason = "the tests use different parts")]
+
 use html5ever::{ParseOpts, parse_document, tendril::TendrilSink, tree_builder::TreeBuilderOpts};
 use markup5ever_rcdom::{Handle, NodeData, RcDom};
 

@@ -245,6 +245,15 @@ impl Has {
         .collect()
     }
 
+    /// What each state says is wrong, by life and number.
+    pub fn wrong(&self) -> Vec<Vec<&str>> {
+        let states = self.reports().filter_map(|report| match &report.told {
+            Told::State(state) => Some(state),
+            _ => None,
+        });
+        states.map(|state| state.wrong.iter().map(String::as_str).collect()).collect()
+    }
+
     /// Whether a program has said that it stops, and how many numbers up to there are missing.
     pub fn missing_at_stop(&self, life: u64) -> Option<u64> {
         let life = self.lives.get(&life)?;

@@ -168,7 +168,8 @@ impl Controller {
             let address = self.socket_address(moving.member.port).to_string();
             let is_done = match (&self.reading, moving.goes) {
                 (Reading::Seen(seen), true) => Desired::gets_nobody(seen, &address),
-                (Reading::Seen(seen), false) => !Desired::is_gone(seen, &address),
+                // Without a free place it waits for a reload, which may be a while.
+                (Reading::Seen(seen), false) => self.is_full || !Desired::is_gone(seen, &address),
                 (Reading::NoModule, _) => true,
                 (Reading::Silent(_), _) => self.nginx_pid().is_none(),
             };

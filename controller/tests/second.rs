@@ -8,7 +8,15 @@ mod module;
 #[path = "control/stage.rs"]
 mod stage;
 
-use std::{fs, future::Future, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+use std::{
+    fs,
+    future::Future,
+    net::Ipv4Addr,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::atomic::{AtomicU8, Ordering},
+    time::Duration,
+};
 
 use rcgen::generate_simple_self_signed;
 use serde_json::json;
@@ -27,12 +35,19 @@ use tokio::{
 use module::Module;
 use stage::Stage;
 
+/// So many pairs of fronts were made.
+static NUMBER: AtomicU8 = AtomicU8::new(0);
+
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Two stages of one server: the second takes the instances of the first, and has another one in its own configuration.
 async fn two(instances: usize) -> (Stage, Stage) {
     let mut first = Stage::new(instances, 4).await;
-    let share = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // An address of its own: while the first is away, nobody else gets the port there.
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let address = Ipv4Addr::new(127, 100 + number, high, low.clamp(1, 254));
+    let share = TcpListener::bind((address, 0)).await.unwrap().local_addr().unwrap();
     first.config.front.share = Some(share);
     let mut second = Stage::new(1, 4).await;
     second.config.front.follow = Some(share);

@@ -11,14 +11,13 @@ use anyhow::Context;
 use clap::ArgGroup;
 use http::Uri;
 use switchboard_client::{Agent, AgentConfig, Parked, Service};
+use switchboard_daemon::Outcome;
 use switchboard_fleet::{InvalidServerName, ServerName};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
 };
 use tracing_subscriber::EnvFilter;
-
-use crate::error::Outcome;
 
 /// What `switchboard agent` is told.
 #[derive(Debug, clap::Args)]

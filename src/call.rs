@@ -12,16 +12,14 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use switchboard_client::{App, AppConfig, Body, Upload};
+use switchboard_daemon::Outcome;
 use switchboard_fleet::{
     CustomerId, ServerName,
     header::{REASON, is_hop_by_hop},
 };
 use tokio::time::timeout;
 
-use crate::{
-    agent::{seconds, server_name},
-    error::Outcome,
-};
+use crate::agent::{seconds, server_name};
 
 /// The next piece of a reply comes within this.
 const STALL: Duration = Duration::from_secs(300);

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
+use switchboard_daemon::Outcome;
 use switchboard_fleet::config::{Config, Faults, Files, Whole, check_files, load_whole};
-
-use crate::error::Outcome;
 
 /// Says every fault of the configuration and of what it needs on disk, or what it describes.
 pub(crate) fn run(config: &Path) -> Outcome {

@@ -9,13 +9,12 @@ mod until;
 use std::path::Path;
 
 use switchboard_controller::followed;
+use switchboard_daemon::Outcome;
 use switchboard_fleet::{
     config::{Config, load},
     front::Change,
 };
 use switchboard_nginx::{Applied, Front, Site, Switches, render};
-
-use crate::error::Outcome;
 
 /// Arguments of `switchboard front`.
 #[derive(Debug, clap::Args)]

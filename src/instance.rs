@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::Path};
 
+use switchboard_daemon::{Outcome, log_to, stop};
 use switchboard_fleet::{
     KeyRing,
     config::{Config, load_instance},
@@ -10,11 +11,7 @@ use switchboard_fleet::{
 use switchboard_worker::{Subject, Worker};
 use tokio::runtime::{Builder, LocalOptions};
 
-use crate::{
-    daemon::{log_to, stop},
-    error::Outcome,
-    reporting::{self, Identity},
-};
+use crate::reporting::{self, Identity};
 
 /// Arguments of `switchboard instance`.
 #[derive(Debug, clap::Args)]

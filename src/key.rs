@@ -4,9 +4,8 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, anyhow};
 use rand::{TryRng, rngs::SysRng};
+use switchboard_daemon::Outcome;
 use switchboard_fleet::{KeyRing, config};
-
-use crate::error::Outcome;
 
 /// Makes a key at `key_file`, readable by its owner only; an existing file is left alone and is an error.
 pub(crate) fn run(config: &Path) -> Outcome {

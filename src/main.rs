@@ -3,8 +3,6 @@
 mod agent;
 mod call;
 mod check;
-mod daemon;
-mod error;
 mod front;
 mod instance;
 mod key;
@@ -63,5 +61,5 @@ fn main() -> ExitCode {
         Command::Range(args) => range::run(&cli.config, args),
         Command::Front(args) => front::run(&cli.config, args),
     };
-    done.map_or_else(|error| error.report(), |()| ExitCode::SUCCESS)
+    done.map_or_else(|error| error.report("switchboard"), |()| ExitCode::SUCCESS)
 }

@@ -11,9 +11,8 @@ mod show;
 
 use std::path::Path;
 
+use switchboard_daemon::Outcome;
 use switchboard_fleet::{CustomerId, InstanceName};
-
-use crate::error::Outcome;
 
 /// Arguments of `switchboard range`.
 #[derive(Debug, clap::Args)]

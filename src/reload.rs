@@ -8,12 +8,10 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
+use switchboard_daemon::{Failure, Outcome};
 use switchboard_fleet::config;
 
-use crate::{
-    error::{Failure, Outcome},
-    up::control::{DONE, FAILED, RELOAD, socket},
-};
+use crate::up::control::{DONE, FAILED, RELOAD, socket};
 
 /// How long one instance may take to start, besides the drain of the one before.
 const START_MAX: Duration = Duration::from_secs(20);

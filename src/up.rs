@@ -24,13 +24,13 @@ use std::{
 
 use anyhow::Context;
 use switchboard_controller::prepare;
+use switchboard_daemon::{Failure, Outcome};
 use switchboard_fleet::{
     KeyRing,
     config::{Faults, Whole, check_files, load_whole},
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::error::{Failure, Outcome};
 use control::Control;
 use demo::Demo;
 use server::Server;

@@ -5,22 +5,23 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// What each crate may use of this workspace.
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
     ("fleet", &[]),
     ("range", &["fleet"]),
     ("instance", &["fleet", "range", "worker"]),
     ("client", &["fleet"]),
     ("nginx", &["fleet"]),
     ("health", &[]),
-    ("controller", &["fleet", "health", "nginx", "worker"]),
+    ("daemon", &["fleet", "worker"]),
+    ("controller", &["fleet", "health", "nginx", "worker", "daemon"]),
     ("worker", &["fleet"]),
     ("archive", &["fleet"]),
     ("alert", &["fleet"]),
     ("journal", &["fleet"]),
     ("pages", &["fleet", "archive", "alert"]),
-    ("monitor", &["fleet", "worker", "journal", "archive", "alert", "pages"]),
+    ("monitor", &["fleet", "worker", "journal", "archive", "alert", "pages", "daemon"]),
     ("bench", &["fleet", "range", "instance", "nginx", "worker", "journal", "archive"]),
-    (".", &["fleet", "range", "instance", "client", "nginx", "controller", "worker"]),
+    (".", &["fleet", "range", "instance", "client", "nginx", "controller", "worker", "daemon"]),
 ];
 
 fn read(path: &str) -> String {

@@ -1,13 +1,6 @@
 //! The controller's own socket: for programs of this user on this machine, so it asks for no other proof.
 
-use std::{
-    convert::Infallible,
-    fs, io,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
@@ -15,12 +8,13 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::{Serialize, de::DeserializeOwned};
+use switchboard_daemon::PrivateSocket;
 use switchboard_fleet::front::{Member, Order, Table};
 use tokio::{
-    net::{UnixListener, UnixStream},
+    net::UnixStream,
     sync::{Semaphore, mpsc, oneshot, watch},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::timeout,
 };
 
 use crate::{ControllerError, controller::Ask};
@@ -35,8 +29,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// The longest that one connection lasts.
 const CONNECTION_WITHIN: Duration = Duration::from_secs(3600);
-/// A pause after a failure to accept, which may last.
-const PAUSE: Duration = Duration::from_millis(100);
 
 type Answer = Response<Full<Bytes>>;
 /// Why there is none: a status, and a sentence.
@@ -49,11 +41,8 @@ pub(crate) struct Desk {
     pub(crate) table: watch::Receiver<Arc<Table>>,
 }
 
-/// The listening side; the file goes with it.
-pub(crate) struct Local {
-    listener: UnixListener,
-    path: PathBuf,
-}
+/// The listening side.
+pub(crate) struct Local(PrivateSocket);
 
 impl Local {
     /// Listens. Must be made by the holder of the controller's lock.
@@ -61,19 +50,8 @@ impl Local {
     /// # Errors
     /// The folder cannot be written, or its path is too long for a socket.
     pub(crate) fn bind(path: &Path) -> Result<Self, ControllerError> {
-        let bind = || -> io::Result<UnixListener> {
-            // Left behind by one that was killed: the lock says that nobody uses it.
-            match fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            // For everybody who gets in before its mode is set, the folder is closed or the state is open anyway.
-            let listener = UnixListener::bind(path)?;
-            fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-            Ok(listener)
-        };
-        let listener = bind().map_err(|error| ControllerError::Socket { path: path.into(), error })?;
-        Ok(Self { listener, path: path.into() })
+        let socket = PrivateSocket::bind(path);
+        socket.map(Self).map_err(|error| ControllerError::Socket { path: path.into(), error })
     }
 
     /// Answers for ever.
@@ -83,23 +61,12 @@ impl Local {
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             while connections.try_join_next().is_some() {}
-            match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    let desk = desk.clone();
-                    connections.spawn(async move {
-                        let _place = place;
-                        drop(timeout(CONNECTION_WITHIN, connection(stream, desk)).await);
-                    });
-                }
-                Err(_) => sleep(PAUSE).await,
-            }
+            let (stream, desk) = (self.0.accept().await, desk.clone());
+            connections.spawn(async move {
+                let _place = place;
+                drop(timeout(CONNECTION_WITHIN, connection(stream, desk)).await);
+            });
         }
-    }
-}
-
-impl Drop for Local {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
     }
 }
 

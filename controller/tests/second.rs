@@ -51,6 +51,9 @@ async fn two(instances: usize) -> (Stage, Stage) {
     first.config.front.share = Some(share);
     let mut second = Stage::new(1, 4).await;
     second.config.front.follow = Some(share);
+    for config in [&mut first.config, &mut second.config] {
+        config.health.slow_start = Duration::ZERO.into();
+    }
     // The stand-in's nginx has started with what was told.
     second.module.stop();
     let addresses = first.instances.iter().map(stage::Instance::address).collect();

@@ -13,12 +13,12 @@ use switchboard_alert::{
     letter::{lasting, moment},
     rules::{Covers, Silence},
 };
+use switchboard_daemon::{Failure, Outcome};
 use switchboard_fleet::config;
 
 use crate::{
     clock::now_ms,
     control::{self, Ask, Told},
-    error::{Failure, Outcome},
 };
 
 /// How long the monitor may take to answer.

@@ -4,8 +4,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs, io,
-    os::unix::fs::PermissionsExt,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -14,10 +13,11 @@ use std::{
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use switchboard_alert::rules::{Covers, Silence};
+use switchboard_daemon::PrivateSocket;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{UnixListener, UnixStream},
-    time::{sleep, timeout},
+    net::UnixStream,
+    time::timeout,
 };
 
 use crate::{clock::now_ms, desk::Desk, logins::Logins};
@@ -28,8 +28,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const ALL: &str = "all";
 /// Most bytes of a line.
 const LINE_MAX: u64 = 64 << 10;
-/// A pause after a failure to accept, which may last.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// What can be asked for.
 #[derive(Debug, Serialize, Deserialize)]
@@ -80,11 +78,8 @@ pub(crate) fn path(monitor_dir: &Path) -> PathBuf {
     monitor_dir.join("control.sock")
 }
 
-/// The listening side; the file goes with it.
-pub(crate) struct Control {
-    listener: UnixListener,
-    path: PathBuf,
-}
+/// The listening side.
+pub(crate) struct Control(PrivateSocket);
 
 impl Control {
     /// Listens. Must be made by the holder of the journal's lock.
@@ -93,36 +88,17 @@ impl Control {
     /// The folder cannot be written, or its path is too long for a socket.
     pub(crate) fn bind(monitor_dir: &Path) -> anyhow::Result<Self> {
         let path = path(monitor_dir);
-        let bind = || -> io::Result<UnixListener> {
-            // Left behind by one that was killed: the lock says that nobody uses it.
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let listener = UnixListener::bind(&path)?;
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-            Ok(listener)
-        };
         let cannot =
             || format!("{}: cannot listen there; choose a shorter state_dir of this user's", path.display());
-        let listener = bind().with_context(cannot)?;
-        Ok(Self { listener, path })
+        Ok(Self(PrivateSocket::bind(&path).with_context(cannot)?))
     }
 
     /// Answers for ever, one caller after the other.
     pub(crate) async fn serve(self, desk: Arc<Desk>) {
         loop {
-            match self.listener.accept().await {
-                Ok((stream, _)) => drop(timeout(PATIENCE, answer(&desk, stream)).await),
-                Err(_) => sleep(PAUSE).await,
-            }
+            let stream = self.0.accept().await;
+            drop(timeout(PATIENCE, answer(&desk, stream)).await);
         }
-    }
-}
-
-impl Drop for Control {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
     }
 }
 

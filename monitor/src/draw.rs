@@ -9,11 +9,11 @@ use anyhow::{Context, anyhow, bail};
 use switchboard_archive::{
     ChartKind, ChartName, ChartRequest, Charts, Format, Period, Program, Size, Theme, workers_in,
 };
+use switchboard_daemon::Outcome;
 use switchboard_fleet::config;
 
 use crate::{
     clock::{now_ms, seconds},
-    error::Outcome,
     watched::server_of,
 };
 

@@ -16,11 +16,9 @@ mod control;
 mod cpu;
 mod desk;
 mod draw;
-mod error;
 mod filing;
 mod fronts;
 mod intake;
-mod log;
 mod logins;
 mod looking;
 mod mail;
@@ -77,5 +75,5 @@ fn main() -> ExitCode {
         Some(Command::Password) => password::run(),
         Some(Command::DrawForParent) => switchboard_archive::serve_drawing().map_err(Into::into),
     };
-    done.map_or_else(|error| error.report(), |()| ExitCode::SUCCESS)
+    done.map_or_else(|error| error.report("switchboard-monitor"), |()| ExitCode::SUCCESS)
 }

@@ -3,8 +3,9 @@
 use std::io::{self, BufRead, IsTerminal, Read};
 
 use anyhow::{Context, ensure};
+use switchboard_daemon::Outcome;
 
-use crate::{error::Outcome, logins};
+use crate::logins;
 
 /// Most bytes of a line that is read.
 const LINE_MAX: u64 = 4096;

@@ -1,11 +1,10 @@
 //! The monitor's life: open what it keeps, listen, work, end.
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, Write},
     net::SocketAddr,
     path::Path,
     sync::Arc,
-    thread,
     time::Duration,
 };
 
@@ -17,6 +16,7 @@ use switchboard_alert::{
     rules::Alerts,
 };
 use switchboard_archive::{Archives, Charts, Program};
+use switchboard_daemon::{Failure, Outcome, log_to, stop};
 use switchboard_fleet::{
     KeyRing,
     config::{self, Config},
@@ -24,22 +24,14 @@ use switchboard_fleet::{
 };
 use switchboard_journal::{Journal, Memory};
 use switchboard_worker::{Bounds, Config as WorkerConfig, Subject, Worker};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-    sync::oneshot,
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinSet, time::timeout};
 
 use crate::{
     caller::Caller,
     clock::now_ms,
     control::Control,
     desk::{Desk, Parts},
-    draw,
-    error::{Failure, Outcome},
-    filing, log,
+    draw, filing,
     logins::Logins,
     looking, mail,
     roster::Roster,
@@ -85,7 +77,7 @@ async fn live(config: Config, args: Args) -> Outcome {
     let address = listener.local_addr()?;
     let (journal, memory) = Journal::open(&config.monitor_dir(), now_ms())?;
     let worker = report_itself(&config, &keys, address);
-    log::start(worker.as_ref().map(Worker::reporter).as_ref())?;
+    let _written_until_the_end = log_to(None, worker.as_ref().map(Worker::reporter).as_ref())?;
     let archives = Archives::open(&config.monitor.archives)?;
     let charts = Charts::new(&archives, Program::this([draw::DRAW])?);
     let outbox = Outbox::open(&config.monitor_dir().join("outbox"))?;
@@ -194,34 +186,4 @@ fn own_url(address: SocketAddr) -> String {
 #[allow(clippy::print_stderr, reason = "the log is not there yet")]
 fn warn(text: &str) {
     eprintln!("switchboard-monitor: {text}");
-}
-
-/// Ends when the monitor shall.
-fn stop(exit_with_parent: bool) -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let parent = exit_with_parent.then(end_of_input);
-    Ok(async move {
-        let parent_gone = async {
-            match parent {
-                Some(gone) => drop(gone.await),
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            () = parent_gone => {}
-        }
-    })
-}
-
-/// Resolves when standard input ends. A thread reads it, as the runtime would not end before its own read did.
-fn end_of_input() -> oneshot::Receiver<()> {
-    let (held, gone) = oneshot::channel();
-    thread::spawn(move || {
-        let _ = io::copy(&mut io::stdin().lock().by_ref(), &mut io::sink());
-        drop(held);
-    });
-    gone
 }

@@ -3,15 +3,12 @@
 use std::io::{self, Write};
 
 use switchboard_controller::run as control;
+use switchboard_daemon::{Outcome, log_to, stop};
 use switchboard_fleet::{KeyRing, config::Config, report::WorkerKind};
 use switchboard_worker::{Subject, Worker};
 use tokio::runtime::{Builder, LocalOptions};
 
-use crate::{
-    daemon::{log_to, stop},
-    error::Outcome,
-    reporting::{self, Identity},
-};
+use crate::reporting::{self, Identity};
 
 /// Arguments of `front control`.
 #[derive(Debug, clap::Args)]

@@ -1,5 +1,6 @@
 //! `front status`.
 
+use switchboard_daemon::Outcome;
 use switchboard_fleet::{
     config::Config,
     front::{Backend, Table},
@@ -7,7 +8,6 @@ use switchboard_fleet::{
 use switchboard_nginx::{Front, InstanceState, Site, Status, Switches, probe};
 
 use super::{ask, say};
-use crate::error::Outcome;
 
 /// Shows nginx and its backends: all that the controller knows, or, without one, the instances and whether they answer.
 pub(super) fn show(config: &Config, json: bool) -> Outcome {

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{anyhow, bail};
 use nix::unistd::{Uid, User};
+use switchboard_daemon::{Failure, Outcome};
 use switchboard_fleet::{
     config::Config,
     front::{Capacity, Change, Order, Place},
@@ -15,7 +16,6 @@ use switchboard_fleet::{
 use switchboard_nginx::{Front, Switch, UPSTREAM, backend};
 
 use super::{ask, describe, say, until::Until};
-use crate::error::{Failure, Outcome};
 
 /// Most of a name that is recorded; an account's is never so long.
 const NAME_CHARS: usize = 64;

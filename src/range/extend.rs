@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use anyhow::anyhow;
+use switchboard_daemon::{Failure, Outcome};
 use switchboard_fleet::{CustomerId, config::load_whole};
 use switchboard_range::{IdRange, Kind, Ledger, LedgerError};
-
-use crate::error::{Failure, Outcome};
 
 pub(super) fn run(config: &Path, from: CustomerId, to: CustomerId) -> Outcome {
     let whole = load_whole(config)?;

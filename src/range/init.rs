@@ -3,13 +3,12 @@
 use std::path::Path;
 
 use anyhow::anyhow;
+use switchboard_daemon::{Failure, Outcome};
 use switchboard_fleet::{
     CustomerId,
     config::{Config, load, load_instance},
 };
 use switchboard_range::{IdRange, Ledger, PgStore};
-
-use crate::error::{Failure, Outcome};
 
 pub(super) fn run(config: &Path, from: CustomerId, to: CustomerId) -> Outcome {
     let Some(range) = IdRange::new(from, to) else {

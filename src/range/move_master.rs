@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::anyhow;
+use switchboard_daemon::{Failure, Outcome};
 use switchboard_fleet::{
     InstanceName,
     config::{Whole, load_whole},
@@ -10,7 +11,6 @@ use switchboard_fleet::{
 use switchboard_range::{Ledger, Mark};
 
 use super::fleet::Fleet;
-use crate::error::{Failure, Outcome};
 
 pub(super) fn run(config: &Path, to: &InstanceName) -> Outcome {
     let whole = load_whole(config)?;

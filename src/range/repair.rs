@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{anyhow, bail};
+use switchboard_daemon::{Failure, Outcome};
 use switchboard_fleet::{
     CustomerId,
     config::{Config, Whole, load_whole},
@@ -15,7 +16,6 @@ use switchboard_instance::peers::Peer;
 use switchboard_range::{IdRange, Ledger, Mark, Repaired, repair_instance, repair_master, salvage};
 
 use super::fleet::Fleet;
-use crate::error::{Failure, Outcome};
 
 /// Arguments of `switchboard range repair`.
 #[derive(Debug, clap::Args)]

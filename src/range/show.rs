@@ -3,6 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::anyhow;
+use switchboard_daemon::{Failure, Outcome};
 use switchboard_fleet::{
     config::{Config, Whole, load_whole},
     snapshot::Ids,
@@ -10,7 +11,6 @@ use switchboard_fleet::{
 use switchboard_range::{Ledger, LedgerError, PgStore, Record};
 
 use super::live;
-use crate::error::{Failure, Outcome};
 
 /// Ranges shown of one ledger.
 const RANGES_SHOWN: usize = 3;

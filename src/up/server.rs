@@ -12,6 +12,7 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use nix::sys::signal::Signal;
 use switchboard_controller::followed;
+use switchboard_daemon::Failure;
 use switchboard_fleet::config::{Config, Whole};
 use switchboard_instance::StartError;
 use switchboard_nginx::Front;
@@ -25,7 +26,6 @@ use super::{
     plan::{Plan, Settings, plan},
     voice::{FrontWorker, stamp},
 };
-use crate::error::Failure;
 
 /// How long an instance or nginx may take to serve.
 const START_MAX: Duration = Duration::from_secs(15);

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -65,7 +65,8 @@ impl Learnt {
 
     fn put(&self, path: &Path) -> io::Result<()> {
         let folder = path.parent().unwrap_or(Path::new("."));
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        // As nginx's worker processes need it, who may be somebody else.
+        fs::create_dir_all(folder)?;
         let learnt = serde_json::to_value(self)?;
         let text = serde_json::to_vec(&Stored { checksum: checksum(&learnt), learnt })?;
         let beside = path.with_extension("json.new");

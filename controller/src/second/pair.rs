@@ -63,6 +63,8 @@ impl Pair {
     /// does not fit, and [`Pair::finish`] brings that to its end.
     pub(crate) fn write(&self, tls: &FrontTls) -> io::Result<()> {
         let folder = tls.key.parent().unwrap_or(Path::new("."));
+        // Only the last one is for this user alone: nginx's worker processes go through those above.
+        folder.parent().map_or(Ok(()), fs::create_dir_all)?;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         for (path, text) in [(&tls.certificate, &self.certificate), (&tls.key, &self.key)] {
             let beside = beside(path);

@@ -1,4 +1,4 @@
-//! How the command ends: 0 done, 1 failed, 2 wrong usage or configuration.
+//! How a command ends: 0 done, 1 failed, 2 wrong usage or configuration.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,7 @@ use switchboard_fleet::config::Faults;
 
 /// Why a command ends without having done its work.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// Something went wrong on the way: exit status 1.
     Failed(anyhow::Error),
     /// Wrong usage or configuration: exit status 2.
@@ -14,18 +14,18 @@ pub(crate) enum Failure {
 }
 
 /// What a command returns.
-pub(crate) type Outcome = Result<(), Failure>;
+pub type Outcome = Result<(), Failure>;
 
 impl Failure {
-    /// Says it on standard error, a line each, and gives the exit status.
+    /// Says it on standard error, a line each behind the name of the `program`, and gives the exit status.
     #[allow(clippy::print_stderr, reason = "this is where a command speaks to a person")]
-    pub(crate) fn report(&self) -> ExitCode {
+    pub fn report(&self, program: &str) -> ExitCode {
         let (error, status) = match self {
             Self::Failed(error) => (error, 1),
             Self::Configuration(error) => (error, 2),
         };
         for line in format!("{error:#}").lines() {
-            eprintln!("switchboard: {line}");
+            eprintln!("{program}: {line}");
         }
         ExitCode::from(status)
     }

@@ -1,7 +1,7 @@
 //! What a controller knows, and its life: a look about once a second, and whatever it is asked in between.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -19,7 +19,7 @@ use tokio::{
 use crate::{
     audit::Audit,
     checks::{Addresses, Outcome},
-    files::Jobs,
+    files::{Jobs, Placed},
     kept::{Kept, Store},
     module::{Module, Reading},
     orders::Putting,
@@ -33,6 +33,9 @@ use crate::{
 const EVERY: Duration = Duration::from_secs(1);
 /// Looks that somebody asked for are so far apart at least: of a thousand who join at once, many are seen in one.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// One that has run for less than this was started with the newest configuration.
+const YOUNG: Duration = Duration::from_secs(10);
 
 /// What a controller is asked.
 pub(crate) enum Ask {
@@ -88,14 +91,16 @@ pub(crate) struct Controller {
     pub(crate) dirty: bool,
     /// Somebody joined who found no place.
     pub(crate) is_full: bool,
-    /// The file for nginx's next start is not as it should be.
-    pub(crate) file_wanted: bool,
-    pub(crate) reloaded: Option<Instant>,
+    /// When nginx's files were last to be written.
+    pub(crate) tried: Option<Instant>,
     /// What went wrong, by what it was: said until it goes well.
     pub(crate) failed: BTreeMap<&'static str, String>,
     pub(crate) moving: Vec<Moving>,
-    /// The instances that nginx's file for its next start has.
-    pub(crate) placed: BTreeSet<u16>,
+    /// What nginx's file is known to say.
+    pub(crate) placed: Option<Placed>,
+    /// Somebody has put another configuration in place than this controller has.
+    pub(crate) is_outdated: bool,
+    began: Instant,
     pub(crate) putting: Option<Putting>,
     pub(crate) waiting: VecDeque<(Box<Order>, oneshot::Sender<Done>)>,
     /// The other fronts of this server.
@@ -122,17 +127,18 @@ pub(crate) struct Parts {
     pub(crate) module: Module,
     pub(crate) pid_file: PathBuf,
     pub(crate) second: Second,
+    pub(crate) placed: Option<Placed>,
 }
 
 impl Controller {
     /// One that has not looked yet.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { config, lines, voice, kept, store, rules, jobs, module, pid_file, second } = parts;
+        let Parts { config, lines, voice, kept, store, rules, jobs, module, pid_file, second, placed } =
+            parts;
         let now = Instant::now();
         let audit = Audit::new(&config.front_dir());
-        let joined = kept.members.here(&config.instances).len() != config.instances.len();
         Self {
-            placed: config.instances.iter().copied().collect(),
+            placed,
             audit,
             config,
             lines,
@@ -156,8 +162,9 @@ impl Controller {
             saved: now,
             dirty: false,
             is_full: false,
-            file_wanted: joined,
-            reloaded: None,
+            tried: None,
+            is_outdated: false,
+            began: now,
             failed: BTreeMap::new(),
             moving: Vec::new(),
             putting: None,
@@ -166,10 +173,10 @@ impl Controller {
         }
     }
 
-    /// Looks, and does what it is asked, until `stop`.
+    /// Looks, and does what it is asked, until `stop`; or until it finds out that its configuration is no longer the front's.
     pub(crate) async fn live(&mut self, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
-        loop {
+        while !self.is_to_begin_anew() {
             tokio::select! {
                 biased;
                 () = &mut stop => break,
@@ -181,6 +188,11 @@ impl Controller {
             }
         }
         self.save_state().await;
+    }
+
+    /// Whether it is to be started again with the configuration that is in place. One that was just started has read it, so that would not help.
+    pub(crate) fn is_to_begin_anew(&self) -> bool {
+        self.is_outdated && self.began.elapsed() >= YOUNG
     }
 
     /// When the next look is due.
@@ -221,7 +233,7 @@ impl Controller {
 
     /// Somebody came or left: that is looked after at once.
     pub(crate) fn moved(&mut self) {
-        (self.dirty, self.file_wanted) = (true, true);
+        self.dirty = true;
         self.next_look = self.next_look.min(self.looked + PAUSE);
     }
 

@@ -54,6 +54,11 @@ pub enum ControllerError {
     /// It cannot work with another front of its server.
     #[error(transparent)]
     Second(#[from] crate::SecondError),
+    /// Somebody has put another configuration of nginx in place: it is to be started again, with that.
+    #[error(
+        "the front's configuration has changed: the controller ends, to be started again with the new one"
+    )]
+    Outdated,
     /// The front cannot be used.
     #[error(transparent)]
     Front(#[from] FrontError),

@@ -1,6 +1,6 @@
 //! What nginx reads when it starts: written on a thread of its own, as that takes seconds.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use switchboard_fleet::config::Config;
 use switchboard_nginx::{Front, FrontError, Switches};
@@ -50,17 +50,28 @@ pub(crate) enum Work {
     Put,
 }
 
+/// What nginx's file says of instances and their switches.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Placed {
+    /// The instances.
+    pub(crate) ports: BTreeSet<u16>,
+    /// How they are switched.
+    pub(crate) switches: Switches,
+}
+
 struct Job {
     number: u64,
     work: Work,
     config: Config,
-    switches: Switches,
+    placed: Placed,
 }
+
+type Writing = JoinHandle<Result<(), FrontError>>;
 
 /// One job at a time; of those that wait only the newest is done, as it says all that the others do.
 pub(crate) struct Jobs {
     files: Arc<dyn Files>,
-    running: Option<(u64, JoinHandle<Result<(), FrontError>>)>,
+    running: Option<(u64, Placed, Writing)>,
     next: Option<Job>,
     number: u64,
 }
@@ -70,8 +81,10 @@ pub(crate) struct Jobs {
 pub(crate) struct Finished {
     /// Jobs up to this number are done.
     pub(crate) number: u64,
-    /// Why it could not be, in a sentence.
-    pub(crate) result: Result<(), String>,
+    /// What the file says now; or why it could not be done, in a sentence.
+    pub(crate) result: Result<Placed, String>,
+    /// Somebody has put another configuration in place than this controller has.
+    pub(crate) is_outdated: bool,
 }
 
 impl Jobs {
@@ -80,10 +93,10 @@ impl Jobs {
     }
 
     /// Begins a job, or lets it wait. Its number.
-    pub(crate) fn begin(&mut self, work: Work, config: Config, switches: Switches) -> u64 {
+    pub(crate) fn begin(&mut self, work: Work, config: Config, placed: Placed) -> u64 {
         self.number += 1;
         let work = self.next.as_ref().map_or(work, |waits| waits.work.max(work));
-        self.next = Some(Job { number: self.number, work, config, switches });
+        self.next = Some(Job { number: self.number, work, config, placed });
         self.advance();
         self.number
     }
@@ -94,11 +107,13 @@ impl Jobs {
         }
         let Some(job) = self.next.take() else { return };
         let files = Arc::clone(&self.files);
-        let run = move || match job.work {
-            Work::Keep => files.keep(&job.config, &job.switches),
-            Work::Put => files.put(&job.config, &job.switches),
+        let Job { number, work, config, placed } = job;
+        let switches = placed.switches.clone();
+        let run = move || match work {
+            Work::Keep => files.keep(&config, &switches),
+            Work::Put => files.put(&config, &switches),
         };
-        self.running = Some((job.number, tokio::task::spawn_blocking(run)));
+        self.running = Some((number, placed, tokio::task::spawn_blocking(run)));
     }
 
     /// Whether nothing runs or waits.
@@ -108,14 +123,16 @@ impl Jobs {
 
     /// Waits for the running job's end; for ever if none runs. May be dropped at any time.
     pub(crate) async fn finished(&mut self) -> Finished {
-        let Some((number, task)) = &mut self.running else { return std::future::pending().await };
+        let Some((number, placed, task)) = &mut self.running else { return std::future::pending().await };
         let number = *number;
-        let result = match task.await {
-            Ok(result) => result.map_err(|error| error.to_string()),
+        let done = task.await;
+        let is_outdated = matches!(&done, Ok(Err(FrontError::Outdated)));
+        let result = match done {
+            Ok(result) => result.map(|()| std::mem::take(placed)).map_err(|error| error.to_string()),
             Err(_) => Err("the thread that writes nginx's files broke".into()),
         };
         self.running = None;
         self.advance();
-        Finished { number, result }
+        Finished { number, result, is_outdated }
     }
 }

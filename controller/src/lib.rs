@@ -8,7 +8,7 @@
 //!
 //! Between looks come questions and orders: from programs of this machine (`local`), and from the pages by the call that is parked at
 //! the monitor (`park`). `orders` carries out what an operator wants. What must not be forgotten is in `kept` (when: `saving`), who did what in
-//! `audit`; nginx's own files are written by `files`.
+//! `audit`; nginx's own files are written by `files`. What other fronts of the same server say, and are told, is in `second`.
 //!
 //! Pure are `seen`, `counted`, `past`, `rules`, `switches`, `members`, `reconcile` and `table`.
 

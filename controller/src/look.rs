@@ -9,7 +9,6 @@ use tokio::time::Instant;
 use crate::{
     clock::now_ms,
     controller::Controller,
-    files::Work,
     module::Reading,
     reconcile::{Desired, Post},
 };
@@ -72,10 +71,6 @@ impl Controller {
     /// Switches that end by themselves, and instances that are not heard of.
     async fn expire(&mut self, now_ms: u64) {
         let mut happened = self.kept.switches.expire(now_ms);
-        if !happened.is_empty() {
-            let work = if self.reading == Reading::NoModule { Work::Put } else { Work::Keep };
-            self.begin(work);
-        }
         for one in &happened {
             let line = serde_json::json!({ "at_ms": one.at_ms, "place": one.place, "change": one.what, "outcome": one.why });
             self.record(line).await;
@@ -87,7 +82,6 @@ impl Controller {
         let runs = |pid: u32| follows || std::path::Path::new(&format!("/proc/{pid}")).exists();
         let expired = self.kept.members.expire(&self.config.instances, now_ms, drain, runs);
         self.dirty |= expired.ended;
-        self.file_wanted |= expired.ended;
         for port in expired.silent {
             let place =
                 Place { upstream: self.routed.clone(), backend: self.socket_address(port).to_string() };
@@ -99,7 +93,6 @@ impl Controller {
                 why,
                 who: None,
             });
-            self.file_wanted = true;
         }
         self.dirty |= !happened.is_empty();
         self.happened(happened);
@@ -137,7 +130,7 @@ impl Controller {
             let Err((status, why)) = self.module.post(&post).await else { continue };
             is_well = false;
             if let (Post::Join { .. }, Some(StatusCode::INSUFFICIENT_STORAGE)) = (&post, status) {
-                (self.is_full, self.file_wanted) = (true, true);
+                self.is_full = true;
                 continue;
             }
             self.failed

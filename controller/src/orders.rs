@@ -64,7 +64,10 @@ impl Controller {
             Reading::Silent(_) | Reading::NoModule => true,
         };
         let outcome = if taken {
-            self.begin(if self.reading == Reading::NoModule { Work::Put } else { Work::Keep });
+            // If nginx is silent, the next looks see to it.
+            if let Reading::Seen(_) = self.reading {
+                self.begin(Work::Keep);
+            }
             Ok(self.sentence(&order, now_ms))
         } else {
             let why = self.failed.get("nginx").cloned();
@@ -89,7 +92,7 @@ impl Controller {
         let Some(putting) = self.putting.take_if(|putting| putting.job <= finished.number) else { return };
         let Putting { order, before, reply, .. } = putting;
         let outcome = match finished.result {
-            Ok(()) => {
+            Ok(_) => {
                 self.look().await;
                 Ok(self.sentence(&order, now_ms()))
             }

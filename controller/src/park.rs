@@ -45,6 +45,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 const REST: Duration = Duration::from_millis(200);
 /// How long a connection without a call is kept.
 const IDLE_TIME: Duration = Duration::from_secs(20);
+/// Most of what the monitor says of a refusal that is passed on, in characters.
+const WHY_CHARS: usize = 300;
 
 /// Where the call is parked, and what it is connected to.
 pub(crate) struct Park {
@@ -65,6 +67,8 @@ enum Failure {
     None(String),
     /// Somebody else gave it.
     Unsigned(String),
+    /// The monitor does not want it: the clocks, the key or the length.
+    Refused(String),
 }
 
 /// What the park is connected to.
@@ -168,6 +172,10 @@ impl Park {
         };
         let answer = timeout(ANSWER_WITHIN, exchange).await;
         let (head, body) = answer.map_err(|_| Failure::None("no answer in time".into()))??;
+        if head.status.is_client_error() && head.status != StatusCode::NOT_FOUND {
+            let why = String::from_utf8_lossy(&body).trim().chars().take(WHY_CHARS).collect::<String>();
+            return Err(Failure::Refused(format!("{} {why}", head.status.as_u16())));
+        }
         if head.status != StatusCode::OK {
             return Err(Failure::None(format!("it answers {}", head.status)));
         }
@@ -200,6 +208,7 @@ impl Park {
                 tracing::debug!(why, "the monitor does not take the table");
                 return;
             }
+            Failure::Refused(why) => format!("the monitor at {} refuses this front's table: {why}", self.url),
             Failure::Unsigned(why) => {
                 format!("orders from {} are ignored: the answer is not the monitor's ({why})", self.url)
             }

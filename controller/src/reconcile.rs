@@ -35,6 +35,8 @@ pub(crate) struct Desired {
     pub(crate) gone: BTreeSet<String>,
     /// By upstream and address; what is not mentioned is on, whole, and well.
     pub(crate) wants: BTreeMap<String, BTreeMap<String, Want>>,
+    /// So many are bad that all get traffic: then nginx's own counting spares those that nobody reaches.
+    pub(crate) panic: bool,
 }
 
 /// How one backend should be.
@@ -85,8 +87,11 @@ impl Desired {
     /// gets its first request only if nginx knew its switch before; else with the next look, which is made at once.
     pub(crate) fn differences(&self, seen: &Seen) -> Vec<Post> {
         let mut posts = Vec::new();
-        if seen.lease_ms.is_some() {
-            posts.push(Post::Lease { ms: LEASE_MS });
+        match seen.lease_ms {
+            Some(0) if self.panic => {}
+            Some(_) if self.panic => posts.push(Post::Lease { ms: 0 }),
+            Some(_) => posts.push(Post::Lease { ms: LEASE_MS }),
+            None => {}
         }
         if let Some(routed) = seen.routed() {
             self.moves(routed, &mut posts);

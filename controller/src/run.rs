@@ -19,7 +19,7 @@ use crate::{
     checks::{self, Addresses},
     clock::now_ms,
     controller::{Controller, Lines, Parts},
-    files::Jobs,
+    files::{Jobs, Placed},
     kept::{Kept, Store},
     local::{Desk, Local},
     module::Module,
@@ -39,7 +39,8 @@ const OUTCOMES: usize = 1024;
 /// the first look, when the socket listens. Relative paths of `config` start at the current folder.
 ///
 /// # Errors
-/// It cannot start: another one runs, its state is damaged, or something is not there.
+/// It cannot start: another one runs, its state is damaged, or something is not there. [`ControllerError::Outdated`]: whoever runs it is to
+/// start it again with the configuration of now.
 pub async fn run(
     config: Config,
     keys: KeyRing,
@@ -72,6 +73,7 @@ pub async fn run_with(
         None if begun.is_some() => Kept::default(),
         None => adopted(&config, &files.switches()?, now_ms()),
     };
+    let placed = Placed { ports: config.instances.iter().copied().collect(), switches: files.switches()? };
     kept.members.wake(now_ms());
     let rules = Rules::new(&config, std::mem::take(&mut kept.healths))?;
     let local = Local::bind(&config.controller_socket())?;
@@ -102,6 +104,7 @@ pub async fn run_with(
     tasks.spawn(checks::run(asked_addresses, every, within, outcome));
     let mut controller = Controller::new(Parts {
         jobs: Jobs::new(files),
+        placed: Some(placed),
         module: Module::new(site.control(&config)),
         pid_file: site.pid_file(),
         lines: Lines { asks: asked, outcomes, table, addresses, heat: wanted_heat, parked: is_parked },
@@ -128,7 +131,7 @@ pub async fn run_with(
     ready();
     controller.live(stop).await;
     tasks.shutdown().await;
-    Ok(())
+    if controller.is_to_begin_anew() { Err(ControllerError::Outdated) } else { Ok(()) }
 }
 
 /// What is known before the first look.

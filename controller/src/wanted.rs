@@ -12,13 +12,13 @@ use tokio::time::Instant;
 
 use crate::{
     controller::Controller,
-    files::{Finished, Work},
+    files::{Finished, Placed, Work},
     module::Reading,
     reconcile::{Desired, Want},
 };
 
-/// nginx is reloaded for instances that come and go not more often than this.
-const RELOAD_EVERY: Duration = Duration::from_secs(10);
+/// nginx is reloaded for instances that come and go, and what failed is tried again, not more often than this.
+const RETRY_EVERY: Duration = Duration::from_secs(10);
 
 impl Controller {
     /// The address at which nginx reaches the instance at `port`.
@@ -65,7 +65,8 @@ impl Controller {
             }
         }
         let gone = self.kept.members.gone().map(|port| self.socket_address(port).to_string()).collect();
-        Desired { here: self.here(), gone, wants }
+        let panic = self.rules.healths.get(&self.routed).is_some_and(|health| health.panic().is_some());
+        Desired { here: self.here(), gone, wants, panic: panic && self.rules.ejects }
     }
 
     /// The instances that nginx's file should have: also configured ones that left, as they come back in the same place.
@@ -75,10 +76,9 @@ impl Controller {
         ports
     }
 
-    /// Has nginx's files written, with the switches and instances of now. The job's number.
-    pub(crate) fn begin(&mut self, work: Work) -> u64 {
+    /// What nginx's file should say of instances and their switches.
+    fn to_place(&self) -> Placed {
         let ports = self.ports();
-        self.placed.clone_from(&ports);
         let mut switches = Switches::default();
         for port in &ports {
             let address = self.socket_address(*port).to_string();
@@ -88,32 +88,45 @@ impl Controller {
                 switches.set(*port, Setting { switch, weight_percent });
             }
         }
-        let config = Config { instances: ports.into_iter().collect(), ..self.config.clone() };
-        if work == Work::Put {
-            self.reloaded = Some(Instant::now());
-        }
-        self.jobs.begin(work, config, switches)
+        Placed { ports, switches }
     }
 
-    /// Has nginx's files written if instances came or went.
+    /// Has nginx's files written, with the switches and instances of now. The job's number.
+    pub(crate) fn begin(&mut self, work: Work) -> u64 {
+        self.tried = Some(Instant::now());
+        let placed = self.to_place();
+        let config = Config { instances: placed.ports.iter().copied().collect(), ..self.config.clone() };
+        self.jobs.begin(work, config, placed)
+    }
+
+    /// Has nginx's files written if they do not say what they should, whatever the reason.
     pub(crate) fn follow(&mut self) {
-        let work = if self.reading == Reading::NoModule || self.is_full { Work::Put } else { Work::Keep };
-        let is_early = self.reloaded.is_some_and(|at| at.elapsed() < RELOAD_EVERY);
-        if self.file_wanted && !(work == Work::Put && is_early) {
-            self.file_wanted = false;
-            // An instance that was started again changes nothing in the file.
-            if self.is_full || self.placed != self.ports() {
-                self.begin(work);
-            }
+        let work = match &self.reading {
+            Reading::NoModule => Work::Put,
+            Reading::Seen(_) if self.is_full => Work::Put,
+            Reading::Seen(_) => Work::Keep,
+            // It would not be known whether it runs with that.
+            Reading::Silent(_) if self.nginx_pid().is_some() => return,
+            Reading::Silent(_) => Work::Keep,
+        };
+        let is_wanted = self.is_full || self.placed.as_ref() != Some(&self.to_place());
+        let is_early = self.tried.is_some_and(|at| at.elapsed() < RETRY_EVERY);
+        let is_patient = work == Work::Put || self.failed.contains_key("file");
+        if is_wanted && self.jobs.is_idle() && self.putting.is_none() && !(is_early && is_patient) {
+            self.begin(work);
         }
     }
 
     pub(crate) async fn finished(&mut self, finished: Finished) {
         match &finished.result {
-            Ok(()) => drop(self.failed.remove("file")),
+            Ok(placed) => {
+                self.failed.remove("file");
+                self.placed = Some(placed.clone());
+            }
             Err(why) => {
                 let text = format!("nginx's file for its next start could not be written: {why}");
                 self.failed.insert("file", text);
+                self.is_outdated |= finished.is_outdated;
             }
         }
         self.second_file_done(&finished).await;

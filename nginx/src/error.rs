@@ -50,6 +50,11 @@ pub enum FrontError {
         /// What it said, or the system.
         why: String,
     },
+    /// The configuration in place is another than the one that is rendered from.
+    #[error(
+        "nginx's configuration is that of another fleet.toml than the controller read; `switchboard reload`, or start the controller again"
+    )]
+    Outdated,
     /// A file or folder of the front cannot be read or written.
     #[error("{}: {error}; the front's files must be this user's own", .path.display())]
     File {

@@ -12,7 +12,11 @@ use std::{
 
 use switchboard_fleet::config::{Config, ModuleChoice};
 
-use crate::{FrontError, Site, Switch, Switches, backend, control, process, render, store};
+use crate::{
+    FrontError, Site, Switch, Switches, backend, control, process, render,
+    render::{BACKENDS, BACKENDS_END},
+    store,
+};
 
 /// How long nginx gets to take up a configuration.
 const TAKE_UP: Duration = Duration::from_secs(10);
@@ -91,10 +95,11 @@ impl Front {
     /// whoever calls has switched in it by the module.
     ///
     /// # Errors
-    /// As [`Front::apply`]; nothing has changed then.
+    /// [`FrontError::Outdated`] if `config` is not the one whose front is in place; else as [`Front::apply`]. Nothing has changed then.
     pub fn keep(&self, config: &Config, switches: &Switches) -> Result<Applied, FrontError> {
         self.site.make(config)?;
         let _lock = store::Lock::take(&self.site.dir)?;
+        self.is_in_place(config, switches)?;
         store::save_switches(&self.site.dir, switches)?;
         self.place(config, switches)
     }
@@ -102,10 +107,11 @@ impl Front {
     /// Keeps the switches and puts them in force by a reload.
     ///
     /// # Errors
-    /// As [`Front::apply`], and then the switches stay as they were.
+    /// As [`Front::keep`], and then the switches stay as they were.
     pub fn put(&self, config: &Config, switches: &Switches) -> Result<Applied, FrontError> {
         self.site.make(config)?;
         let _lock = store::Lock::take(&self.site.dir)?;
+        self.is_in_place(config, switches)?;
         let before = self.switches()?;
         self.switch_over(config, &before, switches)
     }
@@ -237,6 +243,14 @@ impl Front {
         let Some(before) = store::read(&self.site.conf())? else { return Ok(false) };
         let after = self.text(config, switches, &self.site, 0);
         Ok(besides_backends(&before).eq(besides_backends(&after)))
+    }
+
+    /// Whether what is in place was rendered from `config`: a program that was started with an older one must not bring that back.
+    fn is_in_place(&self, config: &Config, switches: &Switches) -> Result<(), FrontError> {
+        let Some(there) = store::read(&self.site.conf())? else { return Ok(()) };
+        let bare = Site { module: None, ..self.site.clone() };
+        let is_it = |site| configured(&there).eq(configured(&render(config, switches, site, 0)));
+        if is_it(&self.site) || is_it(&bare) { Ok(()) } else { Err(FrontError::Outdated) }
     }
 
     /// Puts a configuration in place that is no news to the running nginx.
@@ -372,6 +386,18 @@ fn besides_backends(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter(move |line| !names_backend(line))
 }
 
+/// The lines that stand for a configuration: not those that name backends, and not those that follow from the machine and from who calls.
+fn configured(text: &str) -> impl Iterator<Item = &str> {
+    // Stock nginx has an upstream and words in maps for each of them.
+    let is_stock = !text.contains("switchboard_route");
+    let mut inside = false;
+    besides_backends(text).skip_while(|line| *line != "http {").filter(move |line| {
+        inside = (inside || *line == BACKENDS.trim_end()) && *line != BACKENDS_END.trim_end();
+        let is_passing = inside && is_stock || line.starts_with("# a file of ");
+        !is_passing
+    })
+}
+
 /// Numbers grow, also when the file before was lost: an nginx still serving that one must not pass for the new.
 fn next_generation(before: Option<&str>, now_ms: u64) -> u64 {
     generation_of(before).map_or(now_ms, |last| now_ms.max(last.saturating_add(1)))
@@ -410,6 +436,28 @@ mod tests {
         assert!(!same(|config| config.front.retry.tries = 9));
         assert!(!same(|config| config.front.spare = 9));
         assert!(!same(|config| config.limits.body_bytes = 9));
+    }
+
+    #[test]
+    fn what_the_machine_says_is_no_configuration() {
+        let site =
+            Site { dir: "/front".into(), base: "/".into(), workers: 1, open_files: 1000, module: None };
+        let (config, switches) = (Config::default(), Switches::default());
+        let text = render(&config, &switches, &site, 1) + "# a file of 7\n";
+        let other = Site { workers: 8, open_files: 9000, ..site };
+        assert!(configured(&text).eq(configured(&render(&config, &switches, &other, 2))));
+        assert!(configured(&text).count() > 50);
+        let mut switched = Switches::default();
+        switched.set(8082, crate::Setting { switch: Switch::Off, weight_percent: 50 });
+        let grown = Config { instances: vec![8081, 8082, 8083], ..config.clone() };
+        for module in [None, Some("/m.so".into())] {
+            let site = Site { module, ..other.clone() };
+            let before = render(&config, &switches, &site, 1);
+            assert!(configured(&before).eq(configured(&render(&grown, &switched, &site, 2))));
+            let mut changed = config.clone();
+            changed.limits.body_bytes = 9;
+            assert!(!configured(&before).eq(configured(&render(&changed, &switches, &site, 2))));
+        }
     }
 
     #[test]

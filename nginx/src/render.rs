@@ -43,6 +43,10 @@ const ERRORS: [(u16, &str, &str); 12] = [
     (504, "504", "the instance did not answer in time"),
     (505, "505", "HTTP/1.1 is spoken here"),
 ];
+/// Between these lines of the text stands what follows from instances and switches.
+pub(crate) const BACKENDS: &str = "    # backends\n";
+pub(crate) const BACKENDS_END: &str = "    # end of backends\n";
+
 /// The text of `nginx.conf`. `generation` is what the control socket answers once this text is in force.
 pub fn render(config: &Config, switches: &Switches, site: &Site, generation: u64) -> String {
     let ports: BTreeSet<u16> = config.instances.iter().copied().collect();
@@ -56,7 +60,9 @@ pub fn render(config: &Config, switches: &Switches, site: &Site, generation: u64
     text += &process(config, site);
     text += "http {\n";
     text += &http(config, site);
+    text += BACKENDS;
     text += &routing.text;
+    text += BACKENDS_END;
     text += &routing::maps();
     text += &loops::map(config);
     text += &public_server(config, site, &routing);

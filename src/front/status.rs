@@ -97,6 +97,6 @@ fn row(backend: &Backend) -> impl Iterator<Item = String> {
         ms(backend.recent.p50_ms),
         ms(backend.recent.p99_ms),
     );
-    let why = backend.why.iter().filter(|_| !backend.state.serves()).map(|why| format!("    {why}"));
+    let why = backend.why.iter().map(|why| format!("    {why}"));
     [line].into_iter().chain(why.collect::<Vec<_>>())
 }

@@ -91,6 +91,14 @@ fn switch(config: &Config, which: &Which, change: Change, until: Option<Until>) 
     if ask::is_there(config) {
         return Ok(order(config, which, change, until)?);
     }
+    let remembers = config.front_dir().join("controller.json").exists();
+    if remembers && !which.force {
+        return Err(anyhow!(
+            "the front's controller does not run, and when it is back it does what it knows: start it (`switchboard up`, or \
+             switchboard-controller.service); --force switches until then"
+        )
+        .into());
+    }
     // Without a controller nobody could switch it back, or weigh it.
     if until.is_some() || !which.why.is_empty() {
         return Err(anyhow!(

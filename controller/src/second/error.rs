@@ -1,3 +1,5 @@
+//! What can go wrong between two fronts.
+
 use std::{io, net::SocketAddr, path::PathBuf};
 
 /// What keeps a front from working with another one of its server. Each text is one line: what, where, what to do.

@@ -305,7 +305,6 @@ impl Controller {
         self.follow_members();
         self.join(words);
         self.save_state().await;
-        self.file_wanted = true;
     }
 
     /// nginx may start when what it reads is written.

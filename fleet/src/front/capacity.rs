@@ -18,7 +18,10 @@ impl Capacity {
         let (mut now, mut then) = (0.0, 0.0);
         for backend in upstream.backends.iter().filter(|backend| !backend.backup) {
             let weight = f64::from(backend.weight) * f64::from(backend.share) / 100.0;
-            let serves = backend.state.serves() && weight > 0.0;
+            // In panic mode the dead are in service too, with a reason why they should not be.
+            let failed = backend.check.as_ref().is_some_and(|check| check.fault.is_some());
+            let is_dead = backend.why.is_some() && failed;
+            let serves = backend.state.serves() && weight > 0.0 && !is_dead;
             let (mut serves_then, mut weight_then) = (serves, weight);
             if backend.address == address {
                 (serves_then, weight_then) = match change {

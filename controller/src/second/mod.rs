@@ -3,12 +3,14 @@
 //! The first has the instances beside it and answers (`share`); the second asks it every second (`follow`), and takes instances and
 //! certificate from it. What operators switch goes both ways: what both say is laid together (`merge`), so that it does not matter at
 //! which front somebody switches, nor which of them was away. What they say to each other, and how it is sealed, is in `talk`; what
-//! the second keeps for the time without the first, in `learnt` and `pair`; how it begins, in `prepare`.
+//! the second keeps for the time without the first, in `learnt` and `pair`; how it begins, in `prepare`. What the controller makes of it:
+//! `wire` answers and asks, `learning` is about instances and the certificate, `words` about switches.
 //!
 //! Pure are `merge` and the types of `talk`.
 
 mod error;
 mod follow;
+mod learning;
 mod learnt;
 mod merge;
 mod pair;
@@ -16,6 +18,7 @@ mod prepare;
 mod share;
 mod talk;
 mod wire;
+mod words;
 
 use tokio::sync::oneshot;
 

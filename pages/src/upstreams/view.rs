@@ -46,11 +46,12 @@ impl FrontView {
         let generation = nginx.generation.map_or("not known".into(), |number| format!("number {number}"));
         let module = nginx.module.as_ref().map_or("none".into(), |version| shown(version));
         let slots = self.table.slots.map(|slots| format!("{} of {}", slots.free, slots.all));
+        let no_slots = if nginx.module.is_some() { "none" } else { "none without the module" };
         vec![
             ("nginx", process),
             ("Configuration", generation),
             ("Module", module),
-            ("Free places", slots.unwrap_or_else(|| "none".into())),
+            ("Free places", slots.unwrap_or_else(|| no_slots.into())),
         ]
     }
 

@@ -111,6 +111,11 @@ impl Members {
         self.0.get(&port).is_some_and(|known| !known.left && known.leaving_ms.is_some())
     }
 
+    /// The ports that take part and are not about to leave.
+    pub(crate) fn staying(&self, configured: &[u16]) -> BTreeSet<u16> {
+        self.here(configured).into_iter().filter(|port| !self.is_leaving(*port)).collect()
+    }
+
     /// The ports that take part, also those that are about to leave.
     pub(crate) fn here(&self, configured: &[u16]) -> BTreeSet<u16> {
         let joined = self.0.iter().filter(|(_, known)| !known.left).map(|(port, _)| *port);

@@ -14,10 +14,8 @@ use crate::{
 impl Controller {
     /// Shows how things are.
     pub(crate) fn show(&mut self) {
-        let members = &self.kept.members;
-        let ports = members.here(&self.config.instances);
-        let ports = ports.into_iter().filter(|port| !members.is_leaving(*port));
-        let addresses: Vec<_> = ports.map(|port| self.socket_address(port)).collect();
+        let ports = self.kept.members.staying(&self.config.instances);
+        let addresses: Vec<_> = ports.into_iter().map(|port| self.socket_address(port)).collect();
         let is_new = |now: &mut Addresses| {
             let differs = **now != *addresses;
             if differs {

@@ -34,9 +34,8 @@ impl Controller {
 
     /// The addresses of those that are to get somebody new.
     pub(crate) fn staying(&self) -> BTreeSet<String> {
-        let ports = self.kept.members.here(&self.config.instances);
-        let staying = ports.into_iter().filter(|port| !self.kept.members.is_leaving(*port));
-        staying.map(|port| self.socket_address(port).to_string()).collect()
+        let ports = self.kept.members.staying(&self.config.instances);
+        ports.into_iter().map(|port| self.socket_address(port).to_string()).collect()
     }
 
     /// What should be.

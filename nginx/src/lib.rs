@@ -5,6 +5,7 @@
 //! switches into `nginx.conf`, [`Front`] puts that text in force and proves that it is. `render` and the rules
 //! of `Switches` are pure; files and processes are [`Front`]'s.
 
+mod compare;
 mod control;
 mod error;
 mod front;

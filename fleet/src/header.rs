@@ -85,6 +85,27 @@ pub fn is_hop_by_hop(name: &HeaderName) -> bool {
     ) || matches!(name.as_str(), "keep-alive" | "proxy-connection")
 }
 
+/// Whether a header, its name in lower case, must not cross from one side of a transaction to the other: it belongs to one
+/// connection, or is the caller's token or signature.
+pub fn is_of_one_side(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "content-length"
+            | "expect"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "x-iwp-token"
+            | "x-iwp-signature"
+    )
+}
+
 /// Removes what must not cross from one side of a transaction to the other: hop-by-hop headers, those that
 /// `Connection` names, and the caller's token and signature.
 pub fn keep_end_to_end(headers: &mut HeaderMap) {

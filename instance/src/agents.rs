@@ -1,21 +1,22 @@
 //! The agents' side: registering, saying hello, and parking a poll until an app comes.
 
-use std::{net::IpAddr, rc::Rc, time::Instant};
+use std::{future::poll_fn, net::IpAddr, rc::Rc, time::Instant};
 
-use http::{HeaderMap, HeaderValue, StatusCode};
-use hyper::Response;
+use http::{HeaderValue, StatusCode};
 use switchboard_fleet::{CustomerId, header};
-use tokio::{
-    sync::oneshot,
-    time::{Instant as Deadline, timeout_at},
-};
 
 use crate::{
-    body::{AnswerBody, Content},
     exchange::Ticket,
     hub::{Answer, Hub},
-    meeting::{AppHandle, Handout, PollHandle},
+    meeting::AppHandle,
     refusal::Refusal,
+    service::Ended,
+    wire::{
+        field::Fields,
+        line::{Back, Line, Waited},
+        speaker::Speaker,
+        watch::{Doing, Expired},
+    },
 };
 
 /// `/getuniversalid`: a new customer.
@@ -26,7 +27,7 @@ pub(crate) async fn register(hub: &Rc<Hub>, address: IpAddr) -> Result<Answer, R
     if !hub.registrations.admit(address) {
         return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too many registrations from this address"));
     }
-    let mut answer = Response::new(AnswerBody::empty());
+    let mut answer = Answer::default();
     if let Some(id) = hub.ids.next(hub).await {
         answer.headers_mut().insert(header::PRODUCT_UNIV_ID, id.get().into());
         insert_token(hub, id, &mut answer);
@@ -35,8 +36,8 @@ pub(crate) async fn register(hub: &Rc<Hub>, address: IpAddr) -> Result<Answer, R
 }
 
 /// Whether the caller's token is from an older key of the fleet.
-pub(crate) fn has_old_token(hub: &Hub, id: CustomerId, headers: &HeaderMap) -> bool {
-    headers.get(header::TOKEN).is_some_and(|token| hub.keys.is_old_token(id, token.as_bytes()))
+pub(crate) fn has_old_token(hub: &Hub, id: CustomerId, headers: &impl Fields) -> bool {
+    headers.field(&header::TOKEN).is_some_and(|token| hub.keys.is_old_token(id, token))
 }
 
 fn insert_token(hub: &Hub, id: CustomerId, answer: &mut Answer) {
@@ -50,12 +51,12 @@ fn insert_token(hub: &Hub, id: CustomerId, answer: &mut Answer) {
 ///
 /// # Errors
 /// 503 while draining: another instance will take it.
-pub(crate) fn connect(hub: &Rc<Hub>, id: CustomerId, headers: &HeaderMap) -> Result<Answer, Refusal> {
+pub(crate) fn connect(hub: &Rc<Hub>, id: CustomerId, headers: &impl Fields) -> Result<Answer, Refusal> {
     if hub.is_draining() {
         return Err(draining());
     }
     hub.settle(id);
-    let mut answer = Response::new(AnswerBody::empty());
+    let mut answer = Answer::default();
     answer.headers_mut().insert(header::PORT, hub.own.port.into());
     if has_old_token(hub, id, headers) {
         insert_token(hub, id, &mut answer);
@@ -63,51 +64,64 @@ pub(crate) fn connect(hub: &Rc<Hub>, id: CustomerId, headers: &HeaderMap) -> Res
     Ok(answer)
 }
 
-/// `/agent/PORT`: an agent is ready. Ends with an app's request, or without one after `timeouts.agent`; then an agent whose
-/// token is from an older key gets a new one, as on `/connect`.
-pub(crate) async fn poll(hub: Rc<Hub>, id: CustomerId, has_old_token: bool) -> Answer {
-    let mut answer = parked(&hub, id).await;
-    if has_old_token && answer.headers().contains_key(header::RESPONSE_TYPE) {
-        insert_token(&hub, id, &mut answer);
-    }
-    answer
+/// A poll that has been let in.
+pub(crate) struct Poll {
+    pub(crate) id: CustomerId,
+    /// Whether the agent is to get a new token.
+    pub(crate) has_old_token: bool,
 }
 
-async fn parked(hub: &Rc<Hub>, id: CustomerId) -> Answer {
+/// `/agent/PORT`: an agent is ready. Ends with an app's request, or without one after `timeouts.agent`; then an agent whose
+/// token is from an older key gets a new one, as on `/connect`.
+pub(crate) async fn poll(hub: &Rc<Hub>, line: &Rc<Line>, poll: Poll) -> Ended {
+    let mut ended = parked(hub, line, poll.id).await;
+    if let Ended::Say(answer) = &mut ended
+        && poll.has_old_token
+    {
+        insert_token(hub, poll.id, answer);
+    }
+    ended
+}
+
+async fn parked(hub: &Rc<Hub>, line: &Rc<Line>, id: CustomerId) -> Ended {
     if hub.is_draining() {
-        return leave(hub);
+        return Ended::Say(leave(hub));
     }
     if !hub.is_settled(id) {
         // It was sent here by a sibling that ends, or this instance has just been started again.
         hub.settle(id);
     }
     hub.periods.polled(id);
-    let deadline = Deadline::now() + hub.config.timeouts.agent.get();
+    line.rest();
+    line.watched.begin(Doing::Parked);
+    let mut parked = park(hub, id, line);
     loop {
-        let (poll, handed) = oneshot::channel();
-        let _parked = park(hub, id, poll);
-        match timeout_at(deadline, handed).await {
-            Ok(Ok(Handout::Request(request))) => {
-                let mut answer = Response::new(AnswerBody::new(Content::Relay(request.body)));
-                *answer.headers_mut() = request.headers;
-                return answer;
-            }
+        match poll_fn(|cx| line.poll_back(cx)).await {
+            Waited::Back(Back::Whole) => return Ended::Said,
+            Waited::Back(Back::Word) => return line.take_word().map_or(Ended::Cut, Ended::Say),
+            Waited::Back(Back::Cut) | Waited::PeerLeft => return Ended::Cut,
             // The app that took this poll has gone before it said anything: wait for the next.
-            Ok(Err(_)) => {}
-            Ok(Ok(Handout::Leave)) => return leave(hub),
-            Ok(Ok(Handout::Replaced)) | Err(_) => return no_app(),
+            Waited::Back(Back::Unused) => {
+                line.watched.begin(Doing::Parked);
+                parked = park(hub, id, line);
+            }
+            Waited::Expired(Expired::Parked) if parked.take().is_none_or(Parked::end) => {
+                return Ended::Say(no_app());
+            }
+            // An app has just taken it.
+            Waited::Expired(Expired::Parked) => line.watched.begin(Doing::Busy),
+            Waited::Expired(_) => return Ended::Cut,
         }
     }
 }
 
 /// Gives the poll to the app that waits longest, or parks it.
-fn park(hub: &Rc<Hub>, id: CustomerId, poll: PollHandle) -> Option<Parked> {
-    let parked = hub.exchange.borrow_mut().arrive(id, poll, Instant::now(), AppHandle::serve)?;
-    if let Some(replaced) = parked.replaced {
-        // A poll that has just ended needs no answer.
-        let _ = replaced.send(Handout::Replaced);
+fn park(hub: &Rc<Hub>, id: CustomerId, line: &Rc<Line>) -> Option<Parked> {
+    let arrived = hub.exchange.borrow_mut().arrive(id, line.lend(), Instant::now(), AppHandle::serve)?;
+    if let Some(replaced) = arrived.replaced {
+        replaced.decline(no_app());
     }
-    Some(Parked { hub: hub.clone(), id, ticket: parked.ticket })
+    Some(Parked { hub: hub.clone(), id, ticket: arrived.ticket })
 }
 
 /// A poll in the exchange, taken out on drop.
@@ -117,20 +131,33 @@ struct Parked {
     ticket: Ticket,
 }
 
-impl Drop for Parked {
-    fn drop(&mut self) {
-        self.hub.exchange.borrow_mut().unpark(self.id, self.ticket, Instant::now());
+impl Parked {
+    /// Takes it out; gives whether it was still there.
+    fn end(self) -> bool {
+        self.take_out().is_some()
+    }
+
+    fn take_out(&self) -> Option<Speaker> {
+        self.hub.exchange.borrow_mut().unpark(self.id, self.ticket, Instant::now())
     }
 }
 
-fn no_app() -> Answer {
-    let mut answer = Response::new(AnswerBody::empty());
+impl Drop for Parked {
+    fn drop(&mut self) {
+        // It goes back to its line, which does not wait for it any more.
+        drop(self.take_out());
+    }
+}
+
+/// No app came.
+pub(crate) fn no_app() -> Answer {
+    let mut answer = Answer::default();
     answer.headers_mut().insert(header::RESPONSE_TYPE, HeaderValue::from_static("0"));
     answer
 }
 
 /// No app, and a sibling to go to.
-fn leave(hub: &Hub) -> Answer {
+pub(crate) fn leave(hub: &Hub) -> Answer {
     let mut answer = no_app();
     if let Some(port) = hub.hint() {
         answer.headers_mut().insert(header::PORT, port.into());
@@ -141,12 +168,4 @@ fn leave(hub: &Hub) -> Answer {
 /// The refusal of new work while draining.
 pub(crate) fn draining() -> Refusal {
     Refusal::busy("this instance is about to end").retriable()
-}
-
-/// Removes from a relayed message what only an instance may say: a client that believed the other side's word
-/// for it could be sent to any host, token in hand.
-pub(crate) fn remove_instance_voice(headers: &mut HeaderMap) {
-    for name in [header::RESPONSE_TYPE, header::IS_RECYCLE, header::RETRY, header::HOST, header::PORT] {
-        headers.remove(name);
-    }
 }

@@ -1,17 +1,14 @@
 //! Calls from other instances of the fleet.
 
-use std::{net::IpAddr, rc::Rc, time::Instant};
+use std::{rc::Rc, time::Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use http_body_util::{BodyExt, Limited};
-use hyper::{Request, Response, body::Incoming};
 use switchboard_fleet::{InstanceName, KeyRing, ServerName, header};
 
 use crate::{
     announcement,
-    body::AnswerBody,
-    caller::{Admission, admit, customer, number, sender, text},
+    caller::{Admission, address, admit, customer, number, sender, text},
     exchange::Found,
     greeter, handover,
     hub::{Answer, Hub, now_ms},
@@ -21,6 +18,7 @@ use crate::{
     refill,
     refusal::Refusal,
     route::{FleetRoute, Level},
+    wire::{carry::Intake, field::Fields, head::Head, line::Line},
 };
 
 /// Answers a call from another instance.
@@ -31,31 +29,33 @@ pub(crate) async fn answer(
     hub: Rc<Hub>,
     route: FleetRoute,
     level: Level,
-    caller: IpAddr,
-    request: Request<Incoming>,
+    line: Rc<Line>,
+    head: Head,
 ) -> Result<Answer, Refusal> {
-    let (parts, body) = request.into_parts();
-    let path = parts.uri.path();
-    let admission = admit(&parts.method, path, &parts.headers, caller, &hub.keys, &hub.config.admit)?;
+    let headers = head.to_map();
+    let path = head.path();
+    let caller = address(line.peer, &head, &hub.config);
+    let admission = admit(&head.method, path, &headers, caller, &hub.keys, &hub.config.admit)?;
+    let body = Intake::new(line, announcement::BODY_MAX as u64, head.expects_continue);
     let mut told = match route {
-        FleetRoute::Hello => hello(&hub, level, admission, &parts.headers)?,
-        FleetRoute::Connected => connected(&hub, level, admission, &parts.headers)?,
-        FleetRoute::Announce => announce(&hub, level, admission, &parts.headers, body).await?,
-        FleetRoute::Find => find(&hub, level, &parts.headers).await?,
-        FleetRoute::Range => range(&hub, level, admission, &parts.headers).await?,
+        FleetRoute::Hello => hello(&hub, level, admission, &headers)?,
+        FleetRoute::Connected => connected(&hub, level, admission, &headers)?,
+        FleetRoute::Announce => announce(&hub, level, admission, &headers, body).await?,
+        FleetRoute::Find => find(&hub, level, &headers).await?,
+        FleetRoute::Range => range(&hub, level, admission, &headers).await?,
         FleetRoute::Master => {
-            let body = signed_body(admission, &parts.headers, body).await?;
-            handover::take(&hub, &parts.headers, &body).await?
+            let body = signed_body(admission, &headers, body).await?;
+            handover::take(&hub, &headers, &body).await?
         }
         FleetRoute::MoveMaster => {
-            signed_body(admission, &parts.headers, body).await?;
-            handover::give(&hub, &parts.headers).await?
+            signed_body(admission, &headers, body).await?;
+            handover::give(&hub, &headers).await?
         }
     };
     if admission == Admission::Signed {
-        sign_answer(&hub.keys, path, &parts.headers, &mut told);
+        sign_answer(&hub.keys, path, &headers, &mut told);
     }
-    let mut answer = Response::new(AnswerBody::empty());
+    let mut answer = Answer::default();
     *answer.headers_mut() = told;
     Ok(answer)
 }
@@ -67,7 +67,7 @@ fn hello(
     headers: &HeaderMap,
 ) -> Result<HeaderMap, Refusal> {
     let newcomer = admitted_sender(hub, admission, headers)?;
-    let leaving = text(headers, header::LEAVING) == Some("1");
+    let leaving = text(headers, &header::LEAVING) == Some("1");
     hub.peers.borrow_mut().shown_port(&newcomer, leaving);
     let peer = hub.peers.borrow().of(&newcomer);
     if let Some(peer) = peer {
@@ -135,7 +135,7 @@ async fn announce(
     level: Level,
     admission: Admission,
     headers: &HeaderMap,
-    body: Incoming,
+    body: Intake,
 ) -> Result<HeaderMap, Refusal> {
     let place = admitted_sender(hub, admission, headers)?;
     let body = whole_body(admission, headers, body).await?;
@@ -155,12 +155,9 @@ async fn announce(
 }
 
 /// The whole body of a call; one that is signed must have signed it.
-async fn whole_body(admission: Admission, headers: &HeaderMap, body: Incoming) -> Result<Bytes, Refusal> {
-    let body = Limited::new(body, announcement::BODY_MAX).collect().await;
-    let body = body
-        .map_err(|_| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long").closing())?
-        .to_bytes();
-    let digest = text(headers, header::DIGEST);
+async fn whole_body(admission: Admission, headers: &HeaderMap, body: Intake) -> Result<Bytes, Refusal> {
+    let body = body.whole().await?;
+    let digest = text(headers, &header::DIGEST);
     let covered = digest.map_or(body.is_empty(), |digest| digest == KeyRing::digest(&body));
     if admission == Admission::Signed && !covered {
         return Err(Refusal::new(StatusCode::UNAUTHORIZED, "X-IWP-Digest is not the body's"));
@@ -169,7 +166,7 @@ async fn whole_body(admission: Admission, headers: &HeaderMap, body: Incoming) -
 }
 
 /// As [`whole_body`], of a call that must be signed whoever makes it.
-async fn signed_body(admission: Admission, headers: &HeaderMap, body: Incoming) -> Result<Bytes, Refusal> {
+async fn signed_body(admission: Admission, headers: &HeaderMap, body: Intake) -> Result<Bytes, Refusal> {
     if admission != Admission::Signed {
         return Err(Refusal::new(StatusCode::UNAUTHORIZED, "this call must be signed"));
     }

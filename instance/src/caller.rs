@@ -5,14 +5,17 @@ use std::{
     time::SystemTime,
 };
 
-use http::{HeaderMap, HeaderName, Method, StatusCode, header::AsHeaderName};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
 use switchboard_fleet::{
     CustomerId, InstanceName, KeyRing, ServerName, SignatureError,
     config::{Admit, Config},
     header,
 };
 
-use crate::refusal::Refusal;
+use crate::{
+    refusal::Refusal,
+    wire::field::{Fields, starts_with_iwp},
+};
 
 /// Bytes of one `X-IWP-*` header; the lists of names may be longer.
 const VALUE_MAX: usize = 1024;
@@ -27,18 +30,18 @@ pub(crate) enum Admission {
 }
 
 /// Checks every `X-IWP-*` header: given once, visible ASCII, not too long.
-pub(crate) fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
-    for name in headers.keys().filter(|name| name.as_str().starts_with("x-iwp-")) {
-        let mut values = headers.get_all(name).iter();
-        let value = values.next().map(|value| value.as_bytes()).unwrap_or_default();
-        let long = *name == header::HOSTS || *name == header::PORTS || *name == header::PATH;
-        if values.next().is_some() {
+pub(crate) fn check_headers(headers: &impl Fields) -> Result<(), Refusal> {
+    let own = || headers.fields().filter(|(name, _)| starts_with_iwp(name));
+    for (place, (name, value)) in own().enumerate() {
+        if own().skip(place + 1).any(|(other, _)| other.eq_ignore_ascii_case(name)) {
             return Err(Refusal::bad("an X-IWP-* header is given more than once"));
         }
         if !value.iter().all(|byte| (b' '..=b'~').contains(byte)) {
             return Err(Refusal::bad("an X-IWP-* header is not visible ASCII"));
         }
-        if value.len() > VALUE_MAX && !long {
+        let is = |known: HeaderName| name.eq_ignore_ascii_case(known.as_str());
+        let long = || is(header::HOSTS) || is(header::PORTS) || is(header::PATH);
+        if value.len() > VALUE_MAX && !long() {
             return Err(Refusal::bad("an X-IWP-* header is too long"));
         }
     }
@@ -46,12 +49,12 @@ pub(crate) fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// The text of a header that [`check_headers`] has passed.
-pub(crate) fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
+pub(crate) fn text<'a>(headers: &'a impl Fields, name: &HeaderName) -> Option<&'a str> {
+    headers.field(name).and_then(|value| std::str::from_utf8(value).ok())
 }
 
 /// The number in a header, if it is there.
-pub(crate) fn number(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>, Refusal> {
+pub(crate) fn number(headers: &impl Fields, name: &HeaderName) -> Result<Option<u64>, Refusal> {
     let Some(text) = text(headers, name) else { return Ok(None) };
     let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|_| plain);
@@ -59,21 +62,21 @@ pub(crate) fn number(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u6
 }
 
 /// The customer whom the call is about.
-pub(crate) fn customer(headers: &HeaderMap) -> Result<CustomerId, Refusal> {
-    let text = text(headers, header::PRODUCT_UNIV_ID)
+pub(crate) fn customer(headers: &impl Fields) -> Result<CustomerId, Refusal> {
+    let text = text(headers, &header::PRODUCT_UNIV_ID)
         .ok_or_else(|| Refusal::bad("X-IWP-ProductUnivId is missing"))?;
     text.parse().map_err(|error| Refusal::bad(format!("X-IWP-ProductUnivId is {error}")))
 }
 
 /// Checks that the caller owns `id`.
 pub(crate) fn check_token(
-    headers: &HeaderMap,
+    headers: &impl Fields,
     id: CustomerId,
     keys: &KeyRing,
     admit: &Admit,
 ) -> Result<(), Refusal> {
-    match headers.get(header::TOKEN) {
-        Some(token) if keys.verify_token(id, token.as_bytes()) => Ok(()),
+    match headers.field(&header::TOKEN) {
+        Some(token) if keys.verify_token(id, token) => Ok(()),
         None if admit.legacy_agents => Ok(()),
         Some(_) => Err(Refusal::new(StatusCode::UNAUTHORIZED, "X-IWP-Token is not this customer's")),
         None => Err(Refusal::new(StatusCode::UNAUTHORIZED, "X-IWP-Token is missing")),
@@ -81,12 +84,12 @@ pub(crate) fn check_token(
 }
 
 /// The address of the caller. What the front says of it is believed only if it is the front that calls.
-pub(crate) fn address(socket: IpAddr, headers: &HeaderMap, config: &Config) -> IpAddr {
+pub(crate) fn address(socket: IpAddr, headers: &impl Fields, config: &Config) -> IpAddr {
     if !is_front(socket, config) {
         return socket;
     }
-    let forwarded = || text(headers, header::FORWARDED_FOR).and_then(|list| list.split(',').next());
-    let said = text(headers, header::REAL_IP).or_else(forwarded);
+    let forwarded = || text(headers, &header::FORWARDED_FOR).and_then(|list| list.split(',').next());
+    let said = text(headers, &header::REAL_IP).or_else(forwarded);
     said.and_then(|said| said.trim().parse().ok()).unwrap_or(socket)
 }
 
@@ -120,7 +123,7 @@ pub(crate) fn admit(
 
 /// The instance that the call is about: its caller, or the one the caller speaks for.
 pub(crate) fn sender(headers: &HeaderMap) -> Result<InstanceName, Refusal> {
-    let host = text(headers, header::HOST).ok_or_else(|| Refusal::bad("X-IWP-Host is missing"))?;
+    let host = text(headers, &header::HOST).ok_or_else(|| Refusal::bad("X-IWP-Host is missing"))?;
     let server: ServerName = host.parse().map_err(|_| Refusal::bad("X-IWP-Host is no server name"))?;
     let port = number(headers, &header::PORT)?.ok_or_else(|| Refusal::bad("X-IWP-Port is missing"))?;
     let port = u16::try_from(port).ok().filter(|port| *port > 0);

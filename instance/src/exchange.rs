@@ -10,6 +10,7 @@ use std::{
 };
 
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 use switchboard_fleet::CustomerId;
 
 /// Names one parked poll or one waiting app of an [`Exchange`].
@@ -41,10 +42,10 @@ pub struct Exchange<P, A> {
 /// One customer.
 #[derive(Debug)]
 struct Desk<P, A> {
-    /// Oldest first.
-    polls: VecDeque<(Ticket, P)>,
-    /// Oldest first.
-    apps: VecDeque<(Ticket, A)>,
+    /// Oldest first. Nearly all have one.
+    polls: SmallVec<[(Ticket, P); 1]>,
+    /// Oldest first. Gone while nobody waits, as is nearly always so.
+    apps: Option<Box<VecDeque<(Ticket, A)>>>,
     /// Transactions that the agent is working on.
     running: u32,
     expected_until: Option<Instant>,
@@ -115,29 +116,29 @@ impl<P, A> Exchange<P, A> {
         let ticket = self.ticket();
         let most = self.rules.parked_per_id.max(1);
         let desk = self.desk(id);
-        let replaced =
-            if desk.polls.len() >= most { desk.polls.pop_front().map(|(_, poll)| poll) } else { None };
+        let replaced = (desk.polls.len() >= most).then(|| desk.polls.remove(0).1);
         let first = desk.polls.is_empty() && replaced.is_none();
-        desk.polls.push_back((ticket, poll));
+        desk.polls.push((ticket, poll));
         self.parked += usize::from(replaced.is_none());
         self.unique += usize::from(first);
         Parked { ticket, replaced }
     }
 
-    /// A parked poll has ended without an app. Does nothing if it was no longer parked.
-    pub fn unpark(&mut self, id: CustomerId, ticket: Ticket, now: Instant) {
+    /// A parked poll has ended without an app: gives it, if it was still parked.
+    pub fn unpark(&mut self, id: CustomerId, ticket: Ticket, now: Instant) -> Option<P> {
         self.seen(id, now);
-        let Some(desk) = self.desks.get_mut(&id) else { return };
-        let Some(place) = desk.polls.iter().position(|(t, _)| *t == ticket) else { return };
-        desk.polls.remove(place);
+        let desk = self.desks.get_mut(&id)?;
+        let place = desk.polls.iter().position(|(t, _)| *t == ticket)?;
+        let (_, poll) = desk.polls.remove(place);
         self.parked -= 1;
         self.unique -= usize::from(desk.polls.is_empty());
+        Some(poll)
     }
 
     /// Looks for the agent of a customer on behalf of an app.
     pub fn find(&mut self, id: CustomerId, now: Instant) -> Found<P> {
         let Some(desk) = self.desks.get_mut(&id) else { return Found::Nobody };
-        if let Some((_, poll)) = desk.polls.pop_back() {
+        if let Some((_, poll)) = desk.polls.pop() {
             self.parked -= 1;
             self.unique -= usize::from(desk.polls.is_empty());
             self.seen(id, now);
@@ -160,10 +161,10 @@ impl<P, A> Exchange<P, A> {
         let ticket = self.ticket();
         let most = self.rules.waiting_per_id;
         let desk = self.desk(id);
-        if desk.apps.len() >= most {
+        if desk.apps.as_ref().map_or(0, |line| line.len()) >= most {
             return Err(app);
         }
-        desk.apps.push_back((ticket, app));
+        desk.apps.get_or_insert_default().push_back((ticket, app));
         self.waiting += 1;
         Ok(ticket)
     }
@@ -171,14 +172,24 @@ impl<P, A> Exchange<P, A> {
     /// An app leaves the line. Does nothing if it was no longer in it.
     pub fn leave(&mut self, id: CustomerId, ticket: Ticket) {
         let Some(desk) = self.desks.get_mut(&id) else { return };
-        let Some(place) = desk.apps.iter().position(|(t, _)| *t == ticket) else { return };
-        desk.apps.remove(place);
+        let Some(line) = desk.apps.as_mut() else { return };
+        // Sorted, as tickets only grow.
+        let Ok(place) = line.binary_search_by_key(&ticket.0, |(known, _)| known.0) else { return };
+        line.remove(place);
+        if line.is_empty() {
+            desk.apps = None;
+        }
         self.waiting -= 1;
     }
 
     /// Takes the app that has waited longest for this customer out of the line.
     fn next_app(&mut self, id: CustomerId) -> Option<A> {
-        let (_, app) = self.desks.get_mut(&id)?.apps.pop_front()?;
+        let desk = self.desks.get_mut(&id)?;
+        let line = desk.apps.as_mut()?;
+        let (_, app) = line.pop_front()?;
+        if line.is_empty() {
+            desk.apps = None;
+        }
         self.waiting -= 1;
         Some(app)
     }
@@ -207,8 +218,9 @@ impl<P, A> Exchange<P, A> {
     pub fn moved(&mut self, id: CustomerId) -> Vec<A> {
         let Some(desk) = self.desks.get_mut(&id) else { return Vec::new() };
         desk.expected_until = None;
-        self.waiting -= desk.apps.len();
-        desk.apps.drain(..).map(|(_, app)| app).collect()
+        let gone = desk.apps.take().map_or_else(VecDeque::new, |line| *line);
+        self.waiting -= gone.len();
+        gone.into_iter().map(|(_, app)| app).collect()
     }
 
     /// Takes every parked poll, as an instance does that is about to end.
@@ -221,12 +233,13 @@ impl<P, A> Exchange<P, A> {
     /// Takes every waiting app, as an instance does whose time is up.
     pub fn take_waiting(&mut self) -> Vec<A> {
         self.waiting = 0;
-        self.desks.values_mut().flat_map(|desk| desk.apps.drain(..)).map(|(_, app)| app).collect()
+        let lines = self.desks.values_mut().filter_map(|desk| desk.apps.take());
+        lines.flat_map(|line| *line).map(|(_, app)| app).collect()
     }
 
     /// Forgets customers of whom nothing is left. To be called now and then.
     pub fn sweep(&mut self, now: Instant) {
-        self.desks.retain(|_, desk| !desk.polls.is_empty() || !desk.apps.is_empty() || desk.is_expected(now));
+        self.desks.retain(|_, desk| !desk.polls.is_empty() || desk.apps.is_some() || desk.is_expected(now));
     }
 
     /// Customers that have a poll parked, or are expected back.
@@ -249,8 +262,8 @@ impl<P, A> Exchange<P, A> {
 
     fn desk(&mut self, id: CustomerId) -> &mut Desk<P, A> {
         self.desks.entry(id).or_insert_with(|| Desk {
-            polls: VecDeque::new(),
-            apps: VecDeque::new(),
+            polls: SmallVec::new(),
+            apps: None,
             running: 0,
             expected_until: None,
         })

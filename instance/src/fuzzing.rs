@@ -1,30 +1,74 @@
 //! What the fuzz targets of `fuzz/` call: every parser here that meets the network. Not for use.
 
+use bytes::{Buf, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::{
     announcement, caller,
-    framing::{Framing, HeadLimits},
+    refusal::Refusal,
     route,
+    wire::{
+        body::Body,
+        head::{Head, HeadLimits},
+    },
 };
+
+/// The messages of one connection, found as a connection finds them.
+#[derive(Debug)]
+pub(crate) struct Messages {
+    limits: HeadLimits,
+    unread: BytesMut,
+    body: Body,
+    /// Heads that were whole.
+    pub(crate) heads: u32,
+    /// All data of all bodies.
+    pub(crate) data: Vec<u8>,
+}
+
+impl Messages {
+    pub(crate) fn new(limits: HeadLimits) -> Self {
+        Self { limits, unread: BytesMut::new(), body: Body::EMPTY, heads: 0, data: Vec::new() }
+    }
+
+    /// Takes the next bytes.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        self.unread.extend_from_slice(bytes);
+        while !self.unread.is_empty() {
+            if self.body.is_over() {
+                let Some(head) = Head::take(&mut self.unread, self.limits)? else { return Ok(()) };
+                self.body = head.body;
+                self.heads += 1;
+            } else {
+                let piece = self.body.take(&self.unread)?;
+                self.data.extend_from_slice(&self.unread[piece.data]);
+                self.unread.advance(piece.used);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the bytes so far end with a message.
+    pub(crate) fn is_between(&self) -> bool {
+        self.unread.is_empty() && self.body.is_over()
+    }
+}
 
 /// Feeds bytes as a connection does, whole and one by one; both must come to the same verdict.
 pub fn framing(bytes: &[u8]) {
     let limits = HeadLimits { bytes: 1024, headers: 16 };
-    let whole = Framing::new(limits).feed(bytes).ok();
-    let mut framing = Framing::new(limits);
-    let mut heads = Some(0);
-    for byte in bytes {
-        heads = heads.and_then(|heads| framing.feed(&[*byte]).ok().map(|more| heads + more));
-    }
+    let mut whole = Messages::new(limits);
+    let good = whole.feed(bytes).is_ok();
+    let mut single = Messages::new(limits);
+    let same = bytes.iter().all(|byte| single.feed(&[*byte]).is_ok());
     // Nonsense in a line that has not ended is seen at once when it comes in one piece.
-    assert!(whole.is_none() || whole == heads, "{whole:?} in one piece, {heads:?} byte by byte");
+    assert!(!good || same, "good in one piece, but not byte by byte");
+    assert!(!good || (whole.heads, &whole.data) == (single.heads, &single.data));
 }
 
 /// Finds the route of a target.
 pub fn route(bytes: &[u8]) {
-    if let Some(target) = std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok()) {
-        let _ = route::route(&Method::POST, &target, 8081);
+    if let Ok(target) = std::str::from_utf8(bytes) {
+        let _ = route::route(&Method::POST, target, 8081);
     }
 }
 

@@ -141,7 +141,7 @@ async fn written_down(hub: &Rc<Hub>, handover: Handover) -> Result<Rc<Vault>, Va
 }
 
 fn destination(headers: &HeaderMap) -> Result<InstanceName, Refusal> {
-    let to = text(headers, header::TO).ok_or_else(|| Refusal::bad("X-IWP-To is missing"))?;
+    let to = text(headers, &header::TO).ok_or_else(|| Refusal::bad("X-IWP-To is missing"))?;
     to.parse().map_err(|error| Refusal::bad(format!("X-IWP-To is {error}")))
 }
 

@@ -6,28 +6,29 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use hyper::Response;
+use bytes::{Bytes, BytesMut};
+use http::Response;
 use rand::{RngExt, rngs::StdRng};
 use switchboard_fleet::{CustomerId, InstanceName, KeyRing, ServerName, config::Config, snapshot::State};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 
 use crate::{
-    body::AnswerBody,
+    agents,
     counters::Counters,
     directory::{Directory, Location},
     exchange::{Exchange, Rules},
     ids::Ids,
     marks::Ledgers,
-    meeting::{AppHandle, Handout, PollHandle},
+    meeting::AppHandle,
     outbox::Outbox,
     outgoing::Outgoing,
     peers::{Peer, Peers},
     period::Periods,
     refusal::Refusal,
     registrations::Registrations,
-    transact::Reply,
     transactions::{RequestId, Transactions},
-    watch::Watches,
+    running::ReplyEnd,
+    wire::{speaker::Speaker, watch::Lines},
 };
 
 /// Questions to the fleet under way at a time. Each goes to every server, so that strangers asking for IDs that do not
@@ -35,15 +36,15 @@ use crate::{
 const LOOKUPS_MAX: usize = 256;
 
 /// An answer to a call.
-pub(crate) type Answer = Response<AnswerBody>;
+pub(crate) type Answer = Response<Bytes>;
 
 /// One instance.
 pub(crate) struct Hub {
     pub(crate) config: Config,
     pub(crate) own: InstanceName,
     pub(crate) keys: KeyRing,
-    pub(crate) exchange: RefCell<Exchange<PollHandle, AppHandle>>,
-    pub(crate) transactions: RefCell<Transactions<oneshot::Sender<Result<Reply, Refusal>>>>,
+    pub(crate) exchange: RefCell<Exchange<Speaker, AppHandle>>,
+    pub(crate) transactions: RefCell<Transactions<ReplyEnd>>,
     pub(crate) directory: RefCell<Directory>,
     pub(crate) peers: RefCell<Peers>,
     pub(crate) ids: Ids,
@@ -56,7 +57,7 @@ pub(crate) struct Hub {
     pub(crate) questions: Cell<usize>,
     pub(crate) counters: Counters,
     pub(crate) periods: Periods,
-    pub(crate) watches: Rc<Watches>,
+    pub(crate) lines: Rc<Lines>,
     pub(crate) state: Cell<State>,
     /// Set when the time of a draining instance is up: nobody waits any more.
     pub(crate) ending: Cell<bool>,
@@ -93,7 +94,7 @@ impl Hub {
             questions: Cell::new(0),
             counters: Counters::default(),
             periods: Periods::default(),
-            watches: Watches::new(),
+            lines: Lines::new(config.limits.buffer_bytes.max(config.limits.header_bytes), config.limits.buffered_bytes),
             state: Cell::new(State::Starting),
             ending: Cell::new(false),
             started: now,
@@ -115,6 +116,14 @@ impl Hub {
 
     pub(crate) fn fresh_request_id(&self) -> RequestId {
         RequestId(self.random.borrow_mut().random())
+    }
+
+    /// Begins an answer on another's line, which ends with it if this instance does. `write` writes its head.
+    pub(crate) fn begin(&self, speaker: &Speaker, write: impl FnOnce(&mut BytesMut)) {
+        if self.is_draining() {
+            speaker.line().end_after_this();
+        }
+        speaker.begin(write);
     }
 
     /// The agent of `id` is here from now on: noted, and told to the fleet.
@@ -166,12 +175,12 @@ impl Hub {
     /// Tells everyone who still waits that the time is up.
     pub(crate) fn cut_waiting(&self) {
         self.ending.set(true);
-        for app in self.exchange.borrow_mut().take_waiting() {
-            app.moved();
-        }
-        for app in self.transactions.borrow_mut().take_waiting() {
-            // An app that has just gone needs no telling.
-            let _ = app.send(Err(Refusal::busy("this instance ended before the agent answered")));
+        let waiting = self.exchange.borrow_mut().take_waiting();
+        waiting.into_iter().for_each(AppHandle::moved);
+        // Each is dropped when nothing is borrowed: a transaction that ends looks for itself in the table.
+        let asking = self.transactions.borrow_mut().take_waiting();
+        for app in asking {
+            app.refuse(self, Refusal::busy("this instance ended before the agent answered"));
         }
     }
 
@@ -179,8 +188,7 @@ impl Hub {
     pub(crate) fn release_polls(&self) {
         let polls = self.exchange.borrow_mut().release_all();
         for poll in polls {
-            // A poll that has just ended needs no release.
-            let _ = poll.send(Handout::Leave);
+            poll.decline(agents::leave(self));
         }
     }
 }

@@ -16,21 +16,18 @@
 //!
 //! [`framing`], [`exchange`], [`transactions`], [`verdict`], [`directory`] and [`peers`] are pure: no socket, task or clock.
 
-mod absorb;
 mod agents;
 mod announcement;
 mod between;
-mod body;
 mod caller;
+mod connection;
 mod counters;
 pub mod directory;
 pub mod exchange;
-pub mod framing;
 #[doc(hidden)]
 pub mod fuzzing;
 mod grants;
 mod greeter;
-mod guarded;
 mod handover;
 mod hub;
 mod ids;
@@ -46,10 +43,10 @@ mod presence;
 mod refill;
 mod refusal;
 mod registrations;
-mod relay;
 mod reply;
 mod route;
 pub mod run;
+mod running;
 mod seldom;
 mod server;
 mod service;
@@ -61,7 +58,7 @@ mod transact;
 pub mod transactions;
 mod vault;
 pub mod verdict;
-mod watch;
+mod wire;
 
 pub use outgoing::{Call, CallError, Outgoing};
 pub use route::FleetRoute;

@@ -53,7 +53,7 @@ pub(crate) fn tell_own(hub: &Hub, headers: &mut HeaderMap) {
 
 /// The state of the fleet's ledger in a call or an answer.
 pub(crate) fn mark(headers: &HeaderMap) -> Option<Mark> {
-    text(headers, header::RANGE_MARK)?.parse().ok()
+    text(headers, &header::RANGE_MARK)?.parse().ok()
 }
 
 /// Takes in what a call or an answer says of the fleet's ledger.

@@ -2,52 +2,30 @@
 
 use std::{rc::Rc, time::Instant};
 
-use http::HeaderMap;
 use switchboard_fleet::{CustomerId, InstanceName};
 use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     agents::draining,
     exchange::{Found, Ticket},
-    guarded::Peer,
     hub::Hub,
     lookup,
     refusal::Refusal,
-    relay::Relay,
+    wire::{line::Line, speaker::Speaker},
 };
-
-/// What a parked poll is answered with.
-pub(crate) enum Handout {
-    /// An app's request.
-    Request(Box<HandedRequest>),
-    /// Nothing: a newer poll took its place.
-    Replaced,
-    /// Nothing, and not to come back: this instance is about to end.
-    Leave,
-}
-
-/// An app's request on its way to an agent.
-pub(crate) struct HandedRequest {
-    /// End-to-end headers and the request ID.
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Relay,
-}
-
-/// A parked poll.
-pub(crate) type PollHandle = oneshot::Sender<Handout>;
 
 /// A waiting app.
 pub(crate) struct AppHandle(oneshot::Sender<Turn>);
 
 /// What happens to a waiting app.
 enum Turn {
-    Poll(PollHandle),
+    Poll(Speaker),
     Moved,
 }
 
 impl AppHandle {
-    /// Gives the app a poll; gives the poll back if the app has just gone.
-    pub(crate) fn serve(self, poll: PollHandle) -> Result<(), PollHandle> {
+    /// Gives the app a poll, by the say on its line; gives the poll back if the app has just gone.
+    pub(crate) fn serve(self, poll: Speaker) -> Result<(), Speaker> {
         match self.0.send(Turn::Poll(poll)) {
             Err(Turn::Poll(poll)) => Err(poll),
             _ => Ok(()),
@@ -79,7 +57,7 @@ impl Drop for Question {
 
 /// What an app finds in the end.
 pub(crate) enum Meeting {
-    Poll(PollHandle),
+    Poll(Speaker),
     Elsewhere(InstanceName),
     Nobody,
 }
@@ -102,7 +80,7 @@ pub(crate) async fn locate(hub: &Rc<Hub>, id: CustomerId) -> Option<InstanceName
 ///
 /// # Errors
 /// 503 if too many apps wait for this agent, or if this instance ends.
-pub(crate) async fn meet(hub: &Rc<Hub>, app: &dyn Peer, id: CustomerId) -> Result<Meeting, Refusal> {
+pub(crate) async fn meet(hub: &Rc<Hub>, line: &Line, id: CustomerId) -> Result<Meeting, Refusal> {
     let mut asked = false;
     loop {
         let found = hub.exchange.borrow_mut().find(id, Instant::now());
@@ -117,7 +95,7 @@ pub(crate) async fn meet(hub: &Rc<Hub>, app: &dyn Peer, id: CustomerId) -> Resul
         }
         if matches!(found, Found::Expected) {
             let served = wait_in_line(hub, id).await?;
-            if app.has_hung_up() {
+            if line.socket().has_hung_up() {
                 // Its poll, if it has been given one, parks again.
                 return Err(Refusal::bad("the app hung up while it waited").closing());
             }
@@ -138,7 +116,7 @@ pub(crate) async fn meet(hub: &Rc<Hub>, app: &dyn Peer, id: CustomerId) -> Resul
 }
 
 /// Waits `timeouts.client` for a poll; `None` means: look again.
-async fn wait_in_line(hub: &Rc<Hub>, id: CustomerId) -> Result<Option<PollHandle>, Refusal> {
+async fn wait_in_line(hub: &Rc<Hub>, id: CustomerId) -> Result<Option<Speaker>, Refusal> {
     let (turn, served) = oneshot::channel();
     let ticket = hub.exchange.borrow_mut().wait(id, AppHandle(turn));
     let ticket = ticket.map_err(|_| Refusal::busy("too many apps wait for this agent").retriable())?;

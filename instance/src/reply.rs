@@ -1,77 +1,93 @@
 //! A transaction, the agents' side: `/agentreply/PORT`.
 
-use std::{rc::Rc, time::Instant};
+use std::{future::poll_fn, rc::Rc};
 
+use bytes::BytesMut;
 use http::StatusCode;
-use hyper::{Request, Response, body::Incoming};
 use switchboard_fleet::{CustomerId, header};
-use tokio::sync::oneshot;
 
 use crate::{
-    agents::remove_instance_voice,
-    body::{AnswerBody, Content},
     caller::{number, text},
-    counters::count,
     hub::{Answer, Hub},
     refusal::Refusal,
-    relay::{Passage, Relay},
-    transact::{Reply, check_length, too_long},
+    running::Asked,
+    service::Ended,
+    transact::check_length,
     transactions::{NotTaken, RequestId},
+    wire::{
+        answer,
+        carry::{Intake, Outlet, Passage, poll_carry},
+        field::{self, Fields, pass_on},
+        head::Head,
+        line::Line,
+    },
 };
 
-/// Carries an agent's reply to the app that waits for it; answers when the app has all of it.
+/// Carries an agent's reply to the app that waits for it; answers when the app has been sent all of it.
 ///
 /// # Errors
 /// 400, 413: the reply's own fault. 500: not this customer's transaction. 501: replied to before. 502: no app waits,
 /// or it broke off.
-pub(crate) async fn reply(
-    hub: Rc<Hub>,
-    id: CustomerId,
-    request: Request<Incoming>,
-) -> Result<Answer, Refusal> {
-    let (parts, body) = request.into_parts();
-    let mut headers = parts.headers;
-    let request =
-        text(&headers, header::REQUEST_ID).ok_or_else(|| Refusal::bad("X-IWP-RequestId is missing"))?;
+pub(crate) async fn reply(hub: Rc<Hub>, line: Rc<Line>, id: CustomerId, head: Head) -> Result<Ended, Refusal> {
+    let request = text(&head, &header::REQUEST_ID).ok_or_else(|| Refusal::bad("X-IWP-RequestId is missing"))?;
     let request = RequestId::parse(request).ok_or_else(no_app)?;
-    let status = status(number(&headers, &header::RESPONSE_CODE));
-    let length = check_length(&body, hub.config.limits.body_bytes);
+    let status = status(number(&head, &header::RESPONSE_CODE));
+    let length = check_length(&head.body, hub.config.limits.body_bytes);
     let app = hub.transactions.borrow_mut().reply(request, id).map_err(not_taken)?;
     let status = match status.and_then(|status| length.map(|()| status)) {
         Ok(status) => status,
         Err(refusal) => {
             let reason = format!("the agent's reply was refused: {}", refusal.reason);
-            // The app may be gone; the agent is told all the same.
-            let _ = app.send(Err(Refusal::new(StatusCode::BAD_GATEWAY, reason)));
+            app.refuse(&hub, Refusal::new(StatusCode::BAD_GATEWAY, reason));
             return Err(refusal);
         }
     };
-    header::keep_end_to_end(&mut headers);
-    remove_instance_voice(&mut headers);
-    // The front has put the desktop's address there; that is no app's business.
-    headers.remove(header::REAL_IP);
-    headers.remove(header::FORWARDED_FOR);
-    let (taken, app_took) = oneshot::channel();
-    let mut ending = Ending { hub: hub.clone(), app_took, completed: false };
-    if matches!(status.as_u16(), 204 | 205 | 304) {
-        // Such an answer has no body (RFC 9110 §6.4.1): the app has all of it with the head.
-        app.send(Ok(Reply { status, headers, body: Content::Empty, taken })).map_err(|_| no_app())?;
-        ending.await_app().await?;
-        return Ok(Response::new(AnswerBody::empty()));
-    }
-    let (relay, passage) = Relay::new(body, hub.config.limits.body_bytes, hub.counters.bytes.clone());
-    app.send(Ok(Reply { status, headers, body: Content::Relay(relay), taken })).map_err(|_| no_app())?;
-    match passage.await {
-        Ok(Passage::Whole) => {
-            ending.complete();
-            Ok(Response::new(AnswerBody::empty()))
-        }
-        Ok(Passage::TooLong) => Err(too_long()),
-        Ok(Passage::SenderLeft) => Err(Refusal::bad("the body broke off, or is malformed").closing()),
-        Ok(Passage::Unread(_) | Passage::ReaderLeft) | Err(_) => {
+    let asked = app.asked().await.ok_or_else(no_app)?;
+    hub.begin(&asked.app, |to| write_reply(&head, status, request, asked.app.line(), to));
+    match carry(&hub, line, &head, status, asked).await {
+        Passage::Whole => Ok(Ended::Say(Answer::default())),
+        Passage::Unread | Passage::ReaderLeft => {
             Err(Refusal::new(StatusCode::BAD_GATEWAY, "the app broke off").closing())
         }
+        why => Err(why.refusal()),
     }
+}
+
+fn write_reply(head: &Head, status: StatusCode, request: RequestId, app: &Line, to: &mut BytesMut) {
+    // The front has put the desktop's address there; that is no app's business.
+    let own = [header::REAL_IP, header::FORWARDED_FOR, header::REQUEST_ID];
+    answer::status_line(status, to);
+    pass_on(head, &own, to);
+    // By this the app knows that the agent speaks, and not an instance.
+    field::write(to, header::REQUEST_ID.as_str(), &request.digits());
+    if bears_body(status) {
+        answer::length(&head.body, to);
+    } else if answer::has_body(status) {
+        field::write_number(to, "content-length", 0);
+    }
+    if head.field(&http::header::DATE).is_none() {
+        answer::date(app, to);
+    }
+}
+
+/// Whether the app gets the reply's body (RFC 9110 §15.3.5, §15.3.6, §15.4.5).
+fn bears_body(status: StatusCode) -> bool {
+    answer::has_body(status) && status != StatusCode::RESET_CONTENT
+}
+
+async fn carry(hub: &Rc<Hub>, line: Rc<Line>, head: &Head, status: StatusCode, asked: Asked) -> Passage {
+    let Asked { app, running } = asked;
+    let mut body = Intake::new(line, hub.config.limits.body_bytes, head.expects_continue);
+    let outlet = Outlet::new(app, head.body.left().is_none(), hub.counters.bytes.clone());
+    let passage = if bears_body(status) {
+        poll_fn(|cx| poll_carry(cx, &mut body, &outlet)).await
+    } else {
+        poll_fn(|cx| outlet.poll_flush(cx)).await.err().unwrap_or(Passage::Whole)
+    };
+    if passage == Passage::Whole {
+        Asked { app: outlet.speaker, running }.complete();
+    }
+    passage
 }
 
 /// The status that the app is to see: 200 if the agent names none.
@@ -95,37 +111,6 @@ fn not_taken(why: NotTaken) -> Refusal {
 
 fn no_app() -> Refusal {
     Refusal::new(StatusCode::BAD_GATEWAY, "no app waits for this reply").closing()
-}
-
-/// Counts the end of a transaction that got its reply, on drop: also when the agent goes in the middle.
-struct Ending {
-    hub: Rc<Hub>,
-    /// Says when the transaction began, once the app has taken the reply; if it has not, the app's side counts.
-    app_took: oneshot::Receiver<Instant>,
-    completed: bool,
-}
-
-impl Ending {
-    fn complete(mut self) {
-        self.completed = true;
-    }
-
-    /// Waits until the app has taken a reply that is complete with its head.
-    async fn await_app(&mut self) -> Result<(), Refusal> {
-        let began = (&mut self.app_took).await.map_err(|_| no_app())?;
-        count(&self.hub.counters.completed);
-        self.hub.periods.finished(true, began.elapsed());
-        Ok(())
-    }
-}
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        let Ok(began) = self.app_took.try_recv() else { return };
-        let counters = &self.hub.counters;
-        count(if self.completed { &counters.completed } else { &counters.failed });
-        self.hub.periods.finished(self.completed, began.elapsed());
-    }
 }
 
 #[cfg(test)]

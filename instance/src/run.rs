@@ -26,7 +26,7 @@ use crate::{
     outgoing::Outgoing,
     presence, refill, server, statistics, tls,
     vault::Vault,
-    watch::{Patience, TICK},
+    wire::watch::{Patience, TICK},
 };
 
 /// Connections waiting to be accepted; the kernel has a bound of its own (`net.core.somaxconn`).
@@ -209,19 +209,24 @@ async fn drain(hub: &Rc<Hub>) {
         }
     }
     hub.cut_waiting();
-    hub.watches.drain();
+    hub.lines.drain();
     sleep(FLUSH).await;
 }
 
 async fn sweep_forever(hub: Rc<Hub>) {
     let timeouts = &hub.config.timeouts;
-    let patience =
-        Patience { idle: timeouts.idle.get(), head: timeouts.head.get(), stall: timeouts.stall.get() };
+    let patience = Patience {
+        idle: timeouts.idle.get(),
+        head: timeouts.head.get(),
+        stall: timeouts.stall.get(),
+        parked: timeouts.agent.get(),
+        reply: timeouts.no_reply.get(),
+    };
     let mut ticks = interval(TICK);
     let mut swept = Instant::now();
     loop {
         ticks.tick().await;
-        hub.watches.tick(patience);
+        hub.lines.tick(&patience);
         if swept.elapsed() >= SWEEP_EVERY {
             swept = Instant::now();
             hub.exchange.borrow_mut().sweep(swept);

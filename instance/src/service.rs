@@ -1,24 +1,16 @@
-//! From a request to the function that answers it, and from what that function says to the HTTP answer.
+//! From a request to the function that answers it.
 
-use std::{
-    convert::Infallible,
-    future::Future,
-    net::IpAddr,
-    pin::Pin,
-    rc::Rc,
-    task::{Context, Poll},
-};
+use std::{future::Future, pin::Pin, rc::Rc};
 
-use http::{HeaderValue, StatusCode, header as standard};
-use hyper::{Request, Response, body::Incoming, service::Service};
-use switchboard_fleet::header;
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header as standard};
+use switchboard_fleet::{CustomerId, header};
 
 use crate::{
-    agents, between,
-    body::AnswerBody,
-    caller::{address, check_headers, check_token, customer, is_front},
+    agents::{self, Poll},
+    between,
+    caller::{address, check_headers, check_token, customer},
     counters::count,
-    guarded::Peer,
     hub::{Answer, Hub},
     meeting,
     refusal::Refusal,
@@ -26,134 +18,120 @@ use crate::{
     route::{GET_ONLY, Route, route},
     status,
     transact::{self, NO_REPLY},
-    watch::{Busy, Watch},
+    wire::{head::Head, line::Line},
 };
 
-/// The service of one connection.
-pub(crate) struct Connection {
-    pub(crate) hub: Rc<Hub>,
-    pub(crate) socket: IpAddr,
-    pub(crate) watch: Rc<Watch>,
-    pub(crate) peer: Rc<dyn Peer>,
+/// What is to be done about a request.
+pub(crate) enum Said {
+    /// This is the answer.
+    Now(Answer),
+    /// The poll is to be parked.
+    Poll(Poll),
+    /// The answer takes a while. Boxed: a connection that waits costs what its own wait needs, not what the largest of
+    /// all needs.
+    Later(Handler),
 }
 
-/// What a handler says, at once or later. The later ones are boxed: a connection that waits costs what its own wait
-/// needs, not what the largest of all needs.
-enum Said {
-    Now(Result<Answer, Refusal>),
-    Later(Pin<Box<dyn Future<Output = Result<Answer, Refusal>>>>),
+/// A handler at work.
+pub(crate) type Handler = Pin<Box<dyn Future<Output = Ended>>>;
+
+/// What a handler leaves to be done on its connection.
+pub(crate) enum Ended {
+    /// This is to be said.
+    Say(Answer),
+    /// A whole answer has been said by another.
+    Said,
+    /// Nothing can be said any more.
+    Cut,
 }
 
-/// An answer on its way.
-pub(crate) struct Answering {
-    said: Option<Said>,
-    hub: Rc<Hub>,
-    busy: Option<Busy>,
+/// Finds out what is to be done.
+pub(crate) fn begin(hub: &Rc<Hub>, line: &Rc<Line>, head: Head) -> Said {
+    *line.body() = head.body;
+    if head.is_last {
+        line.end_after_this();
+    }
+    line.watched.begin(crate::wire::watch::Doing::Busy);
+    dispatch(hub, line, head).unwrap_or_else(|refusal| Said::Now(refuse(hub, line, &refusal)))
 }
 
-impl Future for Answering {
-    type Output = Result<Answer, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = match self.said.take() {
-            Some(Said::Now(result)) => result,
-            Some(Said::Later(mut handler)) => match handler.as_mut().poll(cx) {
-                Poll::Ready(result) => result,
-                Poll::Pending => {
-                    self.said = Some(Said::Later(handler));
-                    return Poll::Pending;
-                }
-            },
-            None => return Poll::Pending,
-        };
-        let mut answer = result.unwrap_or_else(|refusal| refused(&self.hub, &refusal));
-        if self.hub.is_draining() {
-            answer.headers_mut().insert(standard::CONNECTION, HeaderValue::from_static("close"));
+fn dispatch(hub: &Rc<Hub>, line: &Rc<Line>, head: Head) -> Result<Said, Refusal> {
+    let route = route(&head.method, head.target(), hub.own.port)?;
+    check_headers(&head)?;
+    let agents = || -> Result<CustomerId, Refusal> {
+        let id = customer(&head)?;
+        check_token(&head, id, &hub.keys, &hub.config.admit).map(|()| id)
+    };
+    let (hub, line) = (hub.clone(), line.clone());
+    Ok(match route {
+        Route::Ping => Said::Now(Response::default()),
+        Route::Register => {
+            let address = address(line.peer, &head, &hub.config);
+            later(hub.clone(), line, async move { agents::register(&hub, address).await })
         }
-        let busy = self.busy.take();
-        Poll::Ready(Ok(answer.map(|body| if let Some(busy) = busy { body.busy(busy) } else { body })))
-    }
+        Route::Connect => Said::Now(agents::connect(&hub, agents()?, &head)?),
+        Route::Poll => {
+            let id = agents()?;
+            Said::Poll(Poll { id, has_old_token: agents::has_old_token(&hub, id, &head) })
+        }
+        Route::Reply => {
+            let id = agents()?;
+            handler(hub.clone(), line.clone(), reply::reply(hub, line, id, head))
+        }
+        Route::Locate => {
+            let id = customer(&head)?;
+            later(hub.clone(), line, async move {
+                Ok(meeting::locate(&hub, id).await.map_or_else(transact::nobody, |p| transact::at(&p)))
+            })
+        }
+        Route::Ask => {
+            let id = customer(&head)?;
+            handler(hub.clone(), line.clone(), transact::ask(hub, line, id, head))
+        }
+        Route::Fleet(route, level) => {
+            later(hub.clone(), line.clone(), between::answer(hub, route, level, line, head))
+        }
+        Route::Status | Route::Metrics => {
+            if !line.peer.is_loopback() || !address(line.peer, &head, &hub.config).is_loopback() {
+                return Err(Refusal::new(StatusCode::NOT_FOUND, "no such route"));
+            }
+            Said::Now(if route == Route::Status { status::status(&hub) } else { status::metrics(&hub) })
+        }
+    })
 }
 
-impl Service<Request<Incoming>> for Connection {
-    type Response = Answer;
-    type Error = Infallible;
-    type Future = Answering;
-
-    fn call(&self, request: Request<Incoming>) -> Answering {
-        let busy = Some(self.watch.begin());
-        let said = self.dispatch(request).unwrap_or_else(|refusal| Said::Now(Err(refusal)));
-        Answering { said: Some(said), hub: self.hub.clone(), busy }
-    }
+/// A handler that always answers.
+fn later(
+    hub: Rc<Hub>,
+    line: Rc<Line>,
+    answer: impl Future<Output = Result<Answer, Refusal>> + 'static,
+) -> Said {
+    handler(hub, line, async move { answer.await.map(Ended::Say) })
 }
 
-impl Connection {
-    fn dispatch(&self, request: Request<Incoming>) -> Result<Said, Refusal> {
-        let hub = self.hub.clone();
-        let headers = request.headers();
-        let route = route(request.method(), request.uri(), hub.own.port)?;
-        check_headers(headers)?;
-        Ok(match route {
-            Route::Ping => Said::Now(Ok(Response::new(AnswerBody::empty()))),
-            Route::Register => {
-                let address = address(self.socket, headers, &hub.config);
-                later(async move { agents::register(&hub, address).await })
-            }
-            Route::Connect => {
-                let id = customer(headers)?;
-                check_token(headers, id, &hub.keys, &hub.config.admit)?;
-                Said::Now(agents::connect(&hub, id, headers))
-            }
-            Route::Poll => {
-                let id = customer(headers)?;
-                check_token(headers, id, &hub.keys, &hub.config.admit)?;
-                // The request is dropped here: a parked poll keeps nothing of it.
-                let old_token = agents::has_old_token(&hub, id, headers);
-                later(async move { Ok(agents::poll(hub, id, old_token).await) })
-            }
-            Route::Reply => {
-                let id = customer(headers)?;
-                check_token(headers, id, &hub.keys, &hub.config.admit)?;
-                later(reply::reply(hub, id, request))
-            }
-            Route::Locate => {
-                let id = customer(headers)?;
-                later(async move {
-                    Ok(meeting::locate(&hub, id).await.map_or_else(transact::nobody, |p| transact::at(&p)))
-                })
-            }
-            Route::Ask => {
-                let id = customer(headers)?;
-                let front = is_front(self.socket, &hub.config);
-                later(transact::ask(hub, self.peer.clone(), front, id, request))
-            }
-            Route::Fleet(route, level) => {
-                let caller = address(self.socket, headers, &hub.config);
-                later(between::answer(hub, route, level, caller, request))
-            }
-            Route::Status | Route::Metrics => {
-                if !self.socket.is_loopback() || !address(self.socket, headers, &hub.config).is_loopback() {
-                    return Err(Refusal::new(StatusCode::NOT_FOUND, "no such route"));
-                }
-                Said::Now(Ok(if route == Route::Status {
-                    status::status(&hub)
-                } else {
-                    status::metrics(&hub)
-                }))
-            }
-        })
-    }
+fn handler(
+    hub: Rc<Hub>,
+    line: Rc<Line>,
+    handler: impl Future<Output = Result<Ended, Refusal>> + 'static,
+) -> Said {
+    Said::Later(Box::pin(async move {
+        handler.await.unwrap_or_else(|refusal| Ended::Say(refuse(&hub, &line, &refusal)))
+    }))
 }
 
-fn later(handler: impl Future<Output = Result<Answer, Refusal>> + 'static) -> Said {
-    Said::Later(Box::pin(handler))
+/// The answer to a call that is not carried out, on this line.
+pub(crate) fn refuse(hub: &Hub, line: &Line, refusal: &Refusal) -> Answer {
+    if refusal.close {
+        line.end_after_this();
+    }
+    refused(hub, refusal)
 }
 
 /// The answer to a call that is not carried out.
-fn refused(hub: &Hub, refusal: &Refusal) -> Answer {
+pub(crate) fn refused(hub: &Hub, refusal: &Refusal) -> Answer {
     count(&hub.counters.refused);
     tracing::debug!(status = refusal.status.as_u16(), reason = %refusal.reason, "refused");
-    let mut answer = Response::new(AnswerBody::empty());
+    let mut answer = Response::new(Bytes::new());
     *answer.status_mut() = refusal.status;
     let headers = answer.headers_mut();
     headers.insert(
@@ -174,9 +152,6 @@ fn refused(hub: &Hub, refusal: &Refusal) -> Answer {
     }
     if refusal.retry {
         headers.insert(header::RETRY, HeaderValue::from_static("1"));
-    }
-    if refusal.close {
-        headers.insert(standard::CONNECTION, HeaderValue::from_static("close"));
     }
     answer
 }

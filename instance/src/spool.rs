@@ -1,4 +1,4 @@
-//! A request's body on disk, between an app that still sends and an agent that already replies.
+//! A request's body by way of the disk, between an app that still sends and an agent that already replies.
 //!
 //! nginx, once it has passed on an answer's head, does not go on sending a request whose upstream was full for a moment: such
 //! an upload would stand still for ever (`ngx_http_upstream_send_request_handler`, as of 1.22 and later). So behind the front
@@ -6,35 +6,23 @@
 //! has not read meanwhile waits in a file without a name, which is gone with the transaction.
 
 use std::{
-    cell::RefCell, fs::File, io, os::unix::fs::FileExt, path::Path, rc::Rc, sync::Arc, time::Duration,
+    cell::RefCell, fs::File, future::poll_fn, io, os::unix::fs::FileExt, path::Path, sync::Arc,
+    task::Poll, time::Duration,
 };
 
-use bytes::Bytes;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use tokio::{
-    sync::{Notify, mpsc},
-    task::{JoinHandle, spawn_blocking, spawn_local},
-    time::timeout,
-};
+use futures_util::future::try_join3;
+use tokio::{sync::Notify, task::spawn_blocking, time::timeout};
 
-use crate::relay::Broken;
+use crate::wire::carry::{Intake, Outlet, Passage, poll_carry};
 
 /// Bytes read back at a time.
 const PIECE: u64 = 64 << 10;
 /// An app that has sent nothing for so long waits for the reply before it goes on: then the reply must not wait for it.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// A body on its way through a file.
-#[derive(Debug)]
-pub(crate) struct Spool {
-    pieces: mpsc::Receiver<Result<Bytes, Broken>>,
-    tasks: [JoinHandle<()>; 2],
-}
-
 /// How far the file is written, told to who reads it and to who waits for its end.
 #[derive(Debug, Default)]
-pub(crate) struct Progress {
+struct Progress {
     state: RefCell<State>,
     changed: Notify,
 }
@@ -42,57 +30,37 @@ pub(crate) struct Progress {
 #[derive(Debug, Default, Clone, Copy)]
 struct State {
     written: u64,
-    ended: Option<Result<(), Broken>>,
+    ended: bool,
 }
 
-impl Spool {
-    /// Takes in the rest of `body`, at most `limit` bytes of it, through a file in `folder`.
-    ///
-    /// # Errors
-    /// What the system says; `body` is given back.
-    pub(crate) fn start(
-        body: Incoming,
-        limit: u64,
-        folder: &Path,
-        progress: Rc<Progress>,
-    ) -> Result<Self, (Incoming, io::Error)> {
-        let file = match tempfile::tempfile_in(folder) {
-            Ok(file) => Arc::new(file),
-            Err(error) => return Err((body, error)),
-        };
-        // One piece ahead of the reader.
-        let (pieces, reader) = mpsc::channel(1);
-        let tasks = [
-            spawn_local(take_in(body, limit, file.clone(), progress.clone())),
-            spawn_local(give_out(file, progress, pieces)),
-        ];
-        Ok(Self { pieces: reader, tasks })
-    }
-
-    /// The next piece, in order; `None` is the end.
-    pub(crate) fn poll_next(
-        &mut self,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<Bytes, Broken>>> {
-        self.pieces.poll_recv(cx)
-    }
-}
-
-impl Drop for Spool {
-    fn drop(&mut self) {
-        for task in &self.tasks {
-            task.abort();
+/// Carries the rest of a body through a file in `folder`. `all_here` is called once all of it has been taken in, or when the app
+/// pauses.
+pub(crate) async fn carry(folder: &Path, from: &mut Intake, to: &Outlet, all_here: impl FnOnce()) -> Passage {
+    let file = match tempfile::tempfile_in(folder) {
+        Ok(file) => Arc::new(file),
+        Err(error) => {
+            tracing::warn!(%error, folder = %folder.display(), "a request cannot be kept on disk");
+            all_here();
+            return poll_fn(|cx| poll_carry(cx, from, to)).await;
         }
-    }
+    };
+    let progress = Progress::default();
+    let told = async {
+        progress.all_here().await;
+        all_here();
+        Ok(())
+    };
+    let ways = try_join3(take_in(from, &file, &progress), give_out(&file, &progress, to), told);
+    ways.await.map_or_else(|why| why, |_| Passage::Whole)
 }
 
 impl Progress {
-    /// Waits until the whole body has been taken in, or the app pauses, or it breaks off.
-    pub(crate) async fn all_here(&self) {
+    /// Waits until the whole body has been taken in, or the app pauses.
+    async fn all_here(&self) {
         loop {
-            let written = self.state.borrow().written;
+            let State { written, ended } = *self.state.borrow();
             let changed = self.changed.notified();
-            if self.state.borrow().ended.is_some() {
+            if ended {
                 return;
             }
             // The reader makes no change here, so that silence is the app's.
@@ -108,57 +76,55 @@ impl Progress {
     }
 }
 
-async fn take_in(mut body: Incoming, limit: u64, file: Arc<File>, progress: Rc<Progress>) {
-    let ended = loop {
-        let data = match body.frame().await {
-            None => break Ok(()),
-            Some(Err(_)) => break Err(Broken::SenderLeft),
-            Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
-        };
-        let written = progress.state.borrow().written;
-        let bytes = data.len() as u64;
-        if written + bytes > limit {
-            break Err(Broken::TooLong);
-        }
-        let file = file.clone();
-        if let Ok(Err(error)) | Err(error) =
-            spawn_blocking(move || file.write_all_at(&data, written)).await.map_err(io::Error::other)
-        {
-            tracing::error!(%error, "a request cannot be kept on disk");
-            break Err(Broken::SenderLeft);
-        }
+async fn take_in(from: &mut Intake, file: &Arc<File>, progress: &Progress) -> Result<(), Passage> {
+    while !from.is_over() {
+        let mut piece = Vec::new();
+        poll_fn(|cx| {
+            from.poll_take(cx, |_, data| {
+                piece.extend_from_slice(data);
+                Ok(())
+            })
+        })
+        .await?;
+        let (file, written, bytes) = (file.clone(), progress.state.borrow().written, piece.len() as u64);
+        on_disk(move || file.write_all_at(&piece, written)).await?;
         progress.change(|state| state.written += bytes);
-    };
-    progress.change(|state| state.ended = Some(ended));
+    }
+    progress.change(|state| state.ended = true);
+    Ok(())
 }
 
-async fn give_out(file: Arc<File>, progress: Rc<Progress>, pieces: mpsc::Sender<Result<Bytes, Broken>>) {
+async fn give_out(file: &Arc<File>, progress: &Progress, to: &Outlet) -> Result<(), Passage> {
     let mut given = 0;
     loop {
+        poll_fn(|cx| to.poll_flush(cx)).await?;
         let changed = progress.changed.notified();
         let State { written, ended } = *progress.state.borrow();
-        if given == written {
-            match ended {
-                None => changed.await,
-                Some(Ok(())) => return,
-                Some(Err(broken)) => {
-                    // The reader may have gone, and needs no telling then.
-                    let _ = pieces.send(Err(broken)).await;
-                    return;
-                }
-            }
-            continue;
-        }
-        let mut piece = vec![0; (written - given).min(PIECE) as usize];
-        let file = file.clone();
-        let read = spawn_blocking(move || file.read_exact_at(&mut piece, given).map(|()| piece)).await;
-        let Ok(Ok(piece)) = read else {
-            let _ = pieces.send(Err(Broken::SenderLeft)).await;
-            return;
-        };
-        given += piece.len() as u64;
-        if pieces.send(Ok(Bytes::from(piece))).await.is_err() {
-            return;
+        if given < written {
+            let mut piece = vec![0; (written - given).min(PIECE) as usize];
+            let file = file.clone();
+            let piece = on_disk(move || file.read_exact_at(&mut piece, given).map(|()| piece)).await?;
+            poll_fn(|cx| Poll::Ready(to.add(cx, &piece))).await?;
+            given += piece.len() as u64;
+        } else if ended {
+            to.end();
+            return poll_fn(|cx| to.poll_flush(cx)).await;
+        } else {
+            let mut changed = std::pin::pin!(changed);
+            poll_fn(|cx| match to.poll_flush(cx) {
+                // The agent may go meanwhile.
+                Poll::Ready(Err(why)) => Poll::Ready(Err(why)),
+                _ => changed.as_mut().poll(cx).map(Ok),
+            })
+            .await?;
         }
     }
+}
+
+/// Reads or writes the file, on a thread that may wait for the disk.
+async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, Passage> {
+    spawn_blocking(work).await.map_err(io::Error::other).flatten().map_err(|error| {
+        tracing::error!(%error, "a request cannot be kept on disk");
+        Passage::SenderLeft
+    })
 }

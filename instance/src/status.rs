@@ -3,14 +3,10 @@
 use std::fmt::Write;
 
 use http::{HeaderValue, StatusCode, header};
-use hyper::Response;
 use nix::sys::resource::{UsageWho, getrusage};
 use switchboard_fleet::snapshot::{Agents, Locations, Peers, Snapshot, State, Transactions};
 
-use crate::{
-    body::AnswerBody,
-    hub::{Answer, Hub},
-};
+use crate::hub::{Answer, Hub};
 
 /// `GET /status`: 200 when ready, 503 otherwise.
 pub(crate) fn status(hub: &Hub) -> Answer {
@@ -29,7 +25,7 @@ pub(crate) fn metrics(hub: &Hub) -> Answer {
 }
 
 fn shown(text: String, kind: &'static str) -> Answer {
-    let mut answer = Response::new(AnswerBody::text(text));
+    let mut answer = Answer::new(text.into());
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     answer
 }
@@ -57,7 +53,7 @@ fn snapshot(hub: &Hub) -> Snapshot {
             waiting: exchange.waiting() as u64,
         },
         bytes: hub.counters.bytes.get(),
-        connections: hub.watches.len() as u64,
+        connections: hub.lines.len() as u64,
         refused: hub.counters.refused.get(),
         ids: hub.ids.snapshot(),
         peers: Peers {

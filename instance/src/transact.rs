@@ -1,90 +1,61 @@
-//! A transaction, the apps' side: the request goes to a parked poll, the reply comes back.
+//! A transaction, the apps' side: the request goes to a parked poll, and the app waits for the reply.
 
-use std::{cell::Cell, future::pending, path::Path, rc::Rc, time::Instant};
+use std::{future::poll_fn, path::Path, pin::Pin, rc::Rc, task::Poll};
 
-use http::{HeaderMap, HeaderValue, StatusCode};
-use http_body::Body as _;
-use hyper::{Request, Response, body::Incoming};
+use http::{HeaderValue, StatusCode};
 use switchboard_fleet::{CustomerId, InstanceName, header};
-use tokio::{
-    sync::oneshot,
-    time::{Instant as Deadline, sleep_until},
-};
+use tokio::sync::oneshot;
 
 use crate::{
-    absorb::absorb,
-    agents::remove_instance_voice,
-    body::{AnswerBody, Content},
-    counters::count,
-    guarded::Peer,
+    caller::is_front,
     hub::{Answer, Hub},
-    meeting::{HandedRequest, Handout, Meeting, PollHandle, Question, meet},
+    meeting::{Meeting, Question, meet},
     refusal::Refusal,
-    relay::{Passage, Passing, Relay},
+    running::{Asked, ReplyEnd, Running},
+    service::Ended,
+    spool,
     transactions::RequestId,
+    wire::{
+        answer,
+        body::Body,
+        carry::{Intake, Outlet, Passage, poll_carry, too_long},
+        field::{self, Fields, pass_on},
+        head::Head,
+        line::{Back, Line, Waited},
+        speaker::Speaker,
+        watch::{Doing, Expired},
+    },
 };
 
-/// An agent's reply on its way to the app.
-pub(crate) struct Reply {
-    pub(crate) status: StatusCode,
-    /// End-to-end headers.
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Content,
-    /// Told when the transaction began, once the app has this reply: from then on the reply's side counts how it ends.
-    pub(crate) taken: oneshot::Sender<Instant>,
-}
-
-/// How one attempt with one poll ended.
-enum Attempt {
-    Reply(Reply),
-    /// The poll was dead: the request is whole and can go to another.
-    Unread(Incoming),
-    Failed(Refusal),
-}
-
-/// `/client/PORT`: an app's request, carried to the agent and answered with its reply.
-///
-/// `front` says whether the connection is the front's.
+/// `/client/PORT`: an app's request, carried to the agent, whose reply is carried back.
 ///
 /// # Errors
-/// 400, 413: the request's own fault. 503: the agent broke off. 504: it did not answer in time. 502: it answered
-/// nonsense.
-pub(crate) async fn ask(
-    hub: Rc<Hub>,
-    app: Rc<dyn Peer>,
-    front: bool,
-    id: CustomerId,
-    request: Request<Incoming>,
-) -> Result<Answer, Refusal> {
+/// 400, 413: the request's own fault. 503: the agent broke off, or there is no room. 504: it did not answer in time. 502: it
+/// answered nonsense.
+pub(crate) async fn ask(hub: Rc<Hub>, line: Rc<Line>, id: CustomerId, head: Head) -> Result<Ended, Refusal> {
     let _question = Question::begin(&hub);
-    let (parts, mut body) = request.into_parts();
-    check_length(&body, hub.config.limits.body_bytes)?;
-    let mut headers = parts.headers;
-    let by_front = front && headers.contains_key(header::REAL_IP);
-    if !front {
-        // Only the front is believed about where a call comes from.
-        headers.remove(header::REAL_IP);
-        headers.remove(header::FORWARDED_FOR);
+    check_length(&head.body, hub.config.limits.body_bytes)?;
+    if hub.lines.are_full() {
+        return Err(Refusal::busy("the memory for bodies is used up").retriable());
     }
-    header::keep_end_to_end(&mut headers);
-    remove_instance_voice(&mut headers);
-    headers.remove(header::REQUEST_ID);
-    headers.remove(header::RESPONSE_CODE);
-    headers.insert(header::PRODUCT_UNIV_ID, id.get().into());
+    let app = App {
+        by_front: is_front(line.peer, &hub.config) && head.field(&header::REAL_IP).is_some(),
+        hub,
+        line,
+        id,
+        head,
+    };
+    let mut body = Intake::new(app.line.clone(), app.hub.config.limits.body_bytes, app.head.expects_continue);
     loop {
-        let poll = match meet(&hub, &*app, id).await? {
+        let poll = match meet(&app.hub, &app.line, id).await? {
             Meeting::Poll(poll) => poll,
-            Meeting::Elsewhere(place) => return Ok(absorb(body, at(&place)).await),
-            Meeting::Nobody => return Ok(absorb(body, nobody()).await),
+            Meeting::Elsewhere(place) => return Ok(Ended::Say(at(&place))),
+            Meeting::Nobody => return Ok(Ended::Say(nobody())),
         };
-        let running = Running::begin(&hub, id, by_front);
-        match running.attempt(poll, headers.clone(), body).await {
-            Attempt::Reply(reply) => return Ok(running.answer(reply)),
-            Attempt::Failed(refusal) => return Err(refusal),
-            Attempt::Unread(whole) => {
-                running.forget();
-                body = whole;
-            }
+        if !poll.line().is_dead()
+            && let Some(ended) = app.attempt(poll, &mut body).await?
+        {
+            return Ok(ended);
         }
     }
 }
@@ -93,18 +64,13 @@ pub(crate) async fn ask(
 ///
 /// # Errors
 /// 413, before any of it is read.
-pub(crate) fn check_length(body: &Incoming, limit: u64) -> Result<(), Refusal> {
-    if body.size_hint().lower() > limit { Err(too_long()) } else { Ok(()) }
-}
-
-/// 413.
-pub(crate) fn too_long() -> Refusal {
-    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is longer than allowed").closing()
+pub(crate) fn check_length(body: &Body, limit: u64) -> Result<(), Refusal> {
+    if body.left().is_some_and(|bytes| bytes > limit) { Err(too_long()) } else { Ok(()) }
 }
 
 /// "The agent is at that instance."
 pub(crate) fn at(place: &InstanceName) -> Answer {
-    let mut answer = Response::new(AnswerBody::empty());
+    let mut answer = Answer::default();
     if let Ok(host) = HeaderValue::try_from(place.server.as_str()) {
         answer.headers_mut().insert(header::HOST, host);
         answer.headers_mut().insert(header::PORT, place.port.into());
@@ -114,132 +80,161 @@ pub(crate) fn at(place: &InstanceName) -> Answer {
 
 /// "No agent there."
 pub(crate) fn nobody() -> Answer {
-    let mut answer = Response::new(AnswerBody::empty());
+    let mut answer = Answer::default();
     answer.headers_mut().insert(header::RESPONSE_TYPE, HeaderValue::from_static("0"));
     answer
 }
 
-/// A transaction in the table; ended on drop.
-struct Running {
+/// An app that asks.
+struct App {
     hub: Rc<Hub>,
+    line: Rc<Line>,
     id: CustomerId,
-    request: RequestId,
-    /// Whether the app's request comes through the front.
+    head: Head,
+    /// Whether the request comes through the front.
     by_front: bool,
-    began: Instant,
-    /// Whether the reply's side has taken over saying how it ended.
-    replied: Cell<bool>,
-    forgotten: Cell<bool>,
 }
 
-impl Running {
-    fn begin(hub: &Rc<Hub>, id: CustomerId, by_front: bool) -> Self {
-        hub.exchange.borrow_mut().started(id);
-        count(&hub.counters.started);
-        hub.periods.began(id);
-        let request = hub.fresh_request_id();
-        Self {
-            hub: hub.clone(),
-            id,
-            request,
-            by_front,
-            began: Instant::now(),
-            replied: Cell::new(false),
-            forgotten: Cell::new(false),
+/// What happens while the request is on its way to the agent.
+enum Step {
+    Passed(Passage),
+    /// The agent replies, or its reply was refused.
+    Reply(Result<(), Refusal>),
+    /// The reply was refused, or has broken off.
+    Back,
+}
+
+impl App {
+    /// Hands the request to `poll` and waits for the reply; `None` if that poll was dead, and the request is whole.
+    async fn attempt(&self, poll: Speaker, body: &mut Intake) -> Result<Option<Ended>, Refusal> {
+        let running = Running::begin(&self.hub, self.id);
+        let request = running.request();
+        let ((asked, mut early), reply_end) = ReplyEnd::new();
+        self.hub.transactions.borrow_mut().begin(request, self.id, reply_end);
+        let entry = Entry { hub: &self.hub, request };
+        let asked_for = Asked { app: self.line.lend(), running };
+        let mut held = Some((asked, asked_for));
+        if !self.by_front {
+            deposit(&mut held);
+        }
+        self.hub.begin(&poll, |to| self.write_request(request, to));
+        let outlet =
+            Outlet::new(poll, self.head.body.left().is_none(), self.hub.counters.bytes.clone());
+        let passage = loop {
+            let step = poll_fn(|cx| {
+                if self.line.is_back(Back::Cut) || self.line.is_back(Back::Word) {
+                    return Poll::Ready(Step::Back);
+                }
+                if held.is_some()
+                    && let Poll::Ready(Ok(told)) = Pin::new(&mut early).poll(cx)
+                {
+                    return Poll::Ready(Step::Reply(told));
+                }
+                poll_carry(cx, body, &outlet).map(Step::Passed)
+            });
+            match step.await {
+                Step::Passed(passage) => break passage,
+                Step::Back => return self.reply(&entry).await.map(Some),
+                Step::Reply(Err(refusal)) => return Err(refusal),
+                Step::Reply(Ok(())) => {
+                    let ledger = self.hub.config.range_file(self.hub.own.port);
+                    let folder = ledger.parent().unwrap_or(Path::new("."));
+                    break spool::carry(folder, body, &outlet, || deposit(&mut held)).await;
+                }
+            }
+        };
+        deposit(&mut held);
+        match passage {
+            Passage::Whole => {
+                outlet.speaker.finish();
+                self.reply(&entry).await.map(Some)
+            }
+            why => self.fail(&entry, why).await,
         }
     }
 
-    /// It never reached the agent: as if it had not begun.
-    fn forget(self) {
-        self.forgotten.set(true);
+    fn write_request(&self, request: RequestId, to: &mut bytes::BytesMut) {
+        // Only the front is believed about where a call comes from.
+        let untold = [header::REAL_IP, header::FORWARDED_FOR];
+        let untold = if is_front(self.line.peer, &self.hub.config) { &[][..] } else { &untold };
+        let own = [&[header::REQUEST_ID, header::RESPONSE_CODE, header::PRODUCT_UNIV_ID], untold].concat();
+        answer::status_line(StatusCode::OK, to);
+        pass_on(&self.head, &own, to);
+        field::write_number(to, header::PRODUCT_UNIV_ID.as_str(), self.id.get());
+        field::write(to, header::REQUEST_ID.as_str(), &request.digits());
+        answer::length(&self.head.body, to);
+        if self.head.field(&http::header::DATE).is_none() {
+            answer::date(&self.line, to);
+        }
     }
 
-    fn request_header(&self) -> HeaderValue {
-        // Hexadecimal digits always are a header's value.
-        HeaderValue::try_from(self.request.to_string()).unwrap_or(HeaderValue::from_static(""))
-    }
-
-    /// Hands the request to `poll` and waits for the reply.
-    async fn attempt(&self, poll: PollHandle, mut headers: HeaderMap, body: Incoming) -> Attempt {
-        let hub = &self.hub;
-        let (reply, mut replied) = oneshot::channel();
-        hub.transactions.borrow_mut().begin(self.request, self.id, reply);
-        headers.insert(header::REQUEST_ID, self.request_header());
-        let (body, mut passage) = Relay::new(body, hub.config.limits.body_bytes, hub.counters.bytes.clone());
-        let passing = body.passing();
-        // If the poll is dead this drops the relay, which gives the body back through `passage`.
-        let _ = poll.send(Handout::Request(Box::new(HandedRequest { headers, body })));
-        let mut handed_over = None;
+    /// The agent has the whole request: waits for the reply.
+    async fn reply(&self, entry: &Entry<'_>) -> Result<Ended, Refusal> {
+        self.line.watched.begin(Doing::Reply);
         loop {
-            tokio::select! {
-                biased;
-                reply = &mut replied => return match reply {
-                    Ok(Ok(reply)) => {
-                        if self.by_front && handed_over.is_none() {
-                            self.take_in_rest(&passing, passage).await;
-                        }
-                        Attempt::Reply(reply)
+            match poll_fn(|cx| self.line.poll_back(cx)).await {
+                Waited::Back(Back::Whole) => return Ok(Ended::Said),
+                Waited::Back(Back::Word) => {
+                    return Ok(self.line.take_word().map_or(Ended::Cut, Ended::Say));
+                }
+                Waited::Back(Back::Unused) => return Err(agent_left()),
+                Waited::Back(Back::Cut) | Waited::PeerLeft => return Ok(Ended::Cut),
+                Waited::Expired(Expired::Reply) => {
+                    if entry.withdraw() {
+                        return Err(no_reply());
                     }
-                    Ok(Err(refusal)) => Attempt::Failed(refusal),
-                    Err(_) => Attempt::Failed(agent_left()),
-                },
-                how = &mut passage, if handed_over.is_none() => match how {
-                    Ok(Passage::Whole) => handed_over = Some(Deadline::now() + hub.config.timeouts.no_reply.get()),
-                    Ok(Passage::Unread(body)) => return Attempt::Unread(body),
-                    Ok(Passage::SenderLeft) => return Attempt::Failed(Refusal::bad("the body broke off, or is malformed").closing()),
-                    Ok(Passage::TooLong) => return Attempt::Failed(too_long()),
-                    Ok(Passage::ReaderLeft) | Err(_) => return Attempt::Failed(agent_left()),
-                },
-                () = at_deadline(handed_over) => return Attempt::Failed(no_reply()),
+                    // A reply has just come.
+                    self.line.watched.begin(Doing::Busy);
+                }
+                Waited::Expired(_) => return Ok(Ended::Cut),
             }
         }
     }
 
-    /// The agent replies before it has the whole request. nginx must have handed over all of that before it gets the reply's head:
-    /// see `spool`.
-    async fn take_in_rest(&self, passing: &Passing, passage: oneshot::Receiver<Passage>) {
-        let ledger = self.hub.config.range_file(self.hub.own.port);
-        let folder = ledger.parent().unwrap_or(Path::new("."));
-        tokio::select! {
-            () = passing.take_in(folder) => {}
-            _ = passage => {}
+    /// The request has not passed. If the agent replies all the same, the app still gets that.
+    async fn fail(&self, entry: &Entry<'_>, why: Passage) -> Result<Option<Ended>, Refusal> {
+        match (entry.take_out(), why) {
+            (Some(asked), Passage::Unread) => {
+                asked.running.forget();
+                Ok(None)
+            }
+            (Some(_), Passage::ReaderLeft | Passage::Whole) => Err(agent_left()),
+            (Some(_), why) => Err(why.refusal()),
+            (None, Passage::ReaderLeft | Passage::Unread) => self.reply(entry).await.map(Some),
+            (None, _) => Ok(Some(Ended::Cut)),
         }
-    }
-
-    /// The app's answer. The transaction lasts until it has been sent.
-    fn answer(self, reply: Reply) -> Answer {
-        self.replied.set(true);
-        // The agent may have gone: then its side has counted the end already.
-        let _ = reply.taken.send(self.began);
-        let request = self.request_header();
-        let mut answer = Response::new(AnswerBody::new(reply.body).keeping(self));
-        *answer.status_mut() = reply.status;
-        *answer.headers_mut() = reply.headers;
-        // By this the app knows that the agent speaks, and not an instance.
-        answer.headers_mut().insert(header::REQUEST_ID, request);
-        answer
     }
 }
 
-impl Drop for Running {
+/// Lets the reply's side answer the app.
+fn deposit(held: &mut Option<(oneshot::Sender<Asked>, Asked)>) {
+    if let Some((asked, asked_for)) = held.take() {
+        // If the reply's side has gone, the app's line gets the say back.
+        drop(asked.send(asked_for));
+    }
+}
+
+/// A transaction in the table; taken out on drop, unless a reply has been taken.
+struct Entry<'a> {
+    hub: &'a Rc<Hub>,
+    request: RequestId,
+}
+
+impl Entry<'_> {
+    fn take_out(&self) -> Option<Asked> {
+        let end = self.hub.transactions.borrow_mut().withdraw(self.request)?;
+        end.into_asked()
+    }
+
+    /// Takes the right to answer back from the reply's side; gives whether that had not used it.
+    fn withdraw(&self) -> bool {
+        self.take_out().is_some()
+    }
+}
+
+impl Drop for Entry<'_> {
     fn drop(&mut self) {
-        self.hub.transactions.borrow_mut().end(self.request);
-        self.hub.exchange.borrow_mut().ended(self.id, Instant::now());
-        self.hub.periods.ended();
-        let counters = &self.hub.counters;
-        if self.forgotten.get() {
-            counters.started.set(counters.started.get() - 1);
-        } else if !self.replied.get() {
-            count(&counters.failed);
-            self.hub.periods.finished(false, self.began.elapsed());
-        }
-    }
-}
-
-async fn at_deadline(deadline: Option<Deadline>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => pending().await,
+        drop(self.take_out());
     }
 }
 

@@ -21,9 +21,20 @@ impl RequestId {
     }
 }
 
+impl RequestId {
+    /// The bytes of what [`fmt::Display`] writes.
+    pub(crate) fn digits(self) -> [u8; 32] {
+        let mut digits = [0; 32];
+        for (place, digit) in digits.iter_mut().enumerate() {
+            *digit = b"0123456789abcdef"[(self.0 >> (124 - 4 * place)) as usize & 15];
+        }
+        digits
+    }
+}
+
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        f.write_str(std::str::from_utf8(&self.digits()).unwrap_or_default())
     }
 }
 
@@ -88,6 +99,13 @@ impl<A> Transactions<A> {
         }
     }
 
+    /// The app does not wait any more: gives what was to reach it, unless a reply has been taken. From then on it is as
+    /// if the transaction had not been.
+    pub fn withdraw(&mut self, request: RequestId) -> Option<A> {
+        self.running.get(&request)?.app.as_ref()?;
+        self.running.remove(&request)?.app
+    }
+
     /// Takes every app that still waits for a reply, as an instance does whose time is up.
     pub fn take_waiting(&mut self) -> Vec<A> {
         self.running.values_mut().filter_map(|transaction| transaction.app.take()).collect()
@@ -139,6 +157,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_withdrawn_leaves_no_app_unless_a_reply_was_taken() {
+        let mut all = Transactions::default();
+        all.begin(RequestId(7), id(1), "app");
+        assert_eq!(all.withdraw(RequestId(7)), Some("app"));
+        assert_eq!(all.withdraw(RequestId(7)), None);
+        assert_eq!(all.reply(RequestId(7), id(1)), Err(NotTaken::NoApp));
+        all.begin(RequestId(8), id(1), "app");
+        all.reply(RequestId(8), id(1)).unwrap();
+        assert_eq!((all.withdraw(RequestId(8)), all.len()), (None, 1));
+    }
+
+    #[test]
     fn memory_of_the_answered_is_bounded() {
         let mut all = Transactions::default();
         for number in 0..ANSWERED_MAX as u128 + 10 {
@@ -153,6 +183,7 @@ mod tests {
     proptest! {
         #[test]
         fn request_ids_survive_text(number: u128) {
+            prop_assert_eq!(RequestId(number).to_string(), format!("{number:032x}"));
             prop_assert_eq!(RequestId::parse(&RequestId(number).to_string()), Some(RequestId(number)));
         }
     }

@@ -296,5 +296,8 @@ fn junk_behind_a_request_is_never_answered_into_another_answer() {
     let (answer, _) = app.head();
     assert_eq!((answer.status, app.bytes(50)), (200, vec![b'A'; 50]));
     app.send(b"JUNK\x01\r\n\r\n");
+    replier.send(&[b'B'; 100]);
+    assert_eq!(app.bytes(100), [b'B'; 100]);
+    assert_eq!(app.reply().status, 400);
     assert!(app.ended());
 }

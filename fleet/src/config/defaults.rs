@@ -72,6 +72,7 @@ impl Default for Limits {
             header_bytes: 8192,
             headers: 64,
             buffer_bytes: 65536,
+            buffered_bytes: 256 << 20,
             connections: 19_000,
             connections_per_address: 1000,
             parked_per_id: 16,

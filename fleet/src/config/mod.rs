@@ -143,6 +143,8 @@ pub struct Limits {
     pub headers: usize,
     /// Most bytes of one body held in memory, per direction.
     pub buffer_bytes: usize,
+    /// Bytes of all heads and bodies held in memory. At this, apps' requests are refused, and what runs goes on in small pieces.
+    pub buffered_bytes: usize,
     /// Open connections.
     pub connections: usize,
     /// Open connections of one address; the front's own do not count. 0: no limit.

@@ -135,6 +135,7 @@ fn limits(limits: &Limits) -> Vec<Breach> {
         ("limits.header_bytes", limits.header_bytes as u64, 1024, 65_536),
         ("limits.headers", limits.headers as u64, 16, 256),
         ("limits.buffer_bytes", limits.buffer_bytes as u64, 8192, 16 << 20),
+        ("limits.buffered_bytes", limits.buffered_bytes as u64, 1 << 20, 1 << 40),
         ("limits.connections", limits.connections as u64, 16, u64::MAX),
         ("limits.parked_per_id", limits.parked_per_id as u64, 1, u64::MAX),
         ("limits.waiting_per_id", limits.waiting_per_id as u64, 1, u64::MAX),

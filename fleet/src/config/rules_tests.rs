@@ -100,6 +100,7 @@ fn limits_have_bounds() {
         (1024, 65_536, (|l, v| l.header_bytes = v) as fn(&mut Limits, usize)),
         (16, 256, |l, v| l.headers = v),
         (8192, 16 << 20, |l, v| l.buffer_bytes = v),
+        (1 << 20, 1 << 40, |l, v| l.buffered_bytes = v),
         (16, usize::MAX, |l, v| l.connections = v),
         (1, usize::MAX, |l, v| l.parked_per_id = v),
         (1, usize::MAX, |l, v| l.waiting_per_id = v),

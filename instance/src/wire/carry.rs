@@ -1,0 +1,247 @@
+//! A body from one line to another, piece by piece as it comes. A reader that takes nothing stops the writer: nothing more
+//! is read while something is unsent.
+
+use std::{
+    cell::Cell,
+    fmt::Write as _,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::{
+    refusal::Refusal,
+    wire::{line::Line, speaker::Speaker},
+};
+
+/// What is read at a time while all lines hold as much as they may.
+const PIECE_MIN: usize = 4096;
+
+/// How a body's passage ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Passage {
+    /// The reader has been sent the last byte.
+    Whole,
+    /// The reader went before any byte was taken: the body can go to another.
+    Unread,
+    /// The reader went in the middle.
+    ReaderLeft,
+    /// The sender broke off, or sent what is no body.
+    SenderLeft,
+    /// The body is longer than allowed.
+    TooLong,
+}
+
+/// A body as it comes in on a line.
+pub(crate) struct Intake {
+    line: Rc<Line>,
+    /// Bytes that may still come.
+    allowed: u64,
+    /// Whether any data has been taken.
+    begun: bool,
+    /// Whether the caller still waits to be told to go on.
+    continues: bool,
+}
+
+/// A body as it goes out on a line.
+pub(crate) struct Outlet {
+    pub(crate) speaker: Speaker,
+    chunked: bool,
+    /// Counts the bytes of all bodies.
+    counter: Rc<Cell<u64>>,
+}
+
+impl Intake {
+    /// The body of the present request on `line`, of which at most `allowed` bytes are taken.
+    pub(crate) fn new(line: Rc<Line>, allowed: u64, continues: bool) -> Self {
+        Self { line, allowed, begun: false, continues }
+    }
+
+    /// Whether all of it has been taken.
+    pub(crate) fn is_over(&self) -> bool {
+        self.line.is_request_over()
+    }
+
+    /// The line that it comes from.
+    pub(crate) fn line(&self) -> &Line {
+        &self.line
+    }
+
+    /// Waits for some of the body, and gives it to `each` piece by piece.
+    ///
+    /// # Errors
+    /// What is wrong with the body, or what `each` says.
+    pub(crate) fn poll_take(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut each: impl FnMut(&mut Context<'_>, &[u8]) -> Result<(), Passage>,
+    ) -> Poll<Result<(), Passage>> {
+        let line = self.line.clone();
+        let mut ahead = std::mem::take(&mut *line.unread());
+        if !ahead.is_empty() {
+            let used = self.sort(cx, &ahead, &mut each)?;
+            ahead.advance(used);
+            if !ahead.is_empty() {
+                *line.unread() = ahead;
+            }
+            return Poll::Ready(Ok(()));
+        }
+        let most = if line.watched.lines().are_full() { PIECE_MIN } else { usize::MAX };
+        let mut rest = BytesMut::new();
+        let mut see = |cx: &mut Context<'_>, bytes: &[u8]| {
+            if bytes.is_empty() {
+                return Err(Passage::SenderLeft);
+            }
+            let used = self.sort(cx, bytes, &mut each)?;
+            rest.extend_from_slice(&bytes[used..]);
+            Ok(())
+        };
+        let mut inner = Context::from_waker(cx.waker());
+        match line.poll_read(&mut inner, most, |bytes| see(cx, bytes)) {
+            Poll::Pending => {
+                self.say_go_on(cx);
+                line.watched.reading(true);
+                Poll::Pending
+            }
+            Poll::Ready(taken) => {
+                line.watched.reading(false);
+                if !rest.is_empty() {
+                    *line.unread() = rest;
+                }
+                Poll::Ready(taken.unwrap_or(Err(Passage::SenderLeft)))
+            }
+        }
+    }
+
+    /// Gives the data in `bytes` to `each`; tells how many bytes belonged to the body.
+    fn sort(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+        each: &mut impl FnMut(&mut Context<'_>, &[u8]) -> Result<(), Passage>,
+    ) -> Result<usize, Passage> {
+        let mut used = 0;
+        while used < bytes.len() && !self.is_over() {
+            let piece = self.line.body().take(&bytes[used..]).map_err(|_| Passage::SenderLeft)?;
+            let data = &bytes[used..][piece.data];
+            used += piece.used;
+            if !data.is_empty() {
+                self.allowed = self.allowed.checked_sub(data.len() as u64).ok_or(Passage::TooLong)?;
+                self.begun = true;
+                each(cx, data)?;
+            }
+        }
+        Ok(used)
+    }
+
+    /// Tells a caller that waits for it to send the body (RFC 9110 §10.1.1), unless it has been told more than that.
+    fn say_go_on(&mut self, cx: &mut Context<'_>) {
+        if std::mem::take(&mut self.continues) && !self.begun && !self.line.has_begun() {
+            // A line that has broken is seen when it is read.
+            let _ = self.line.push(cx, b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+    }
+
+    /// The whole of it.
+    ///
+    /// # Errors
+    /// 413 if it is longer than allowed, 400 if it breaks off.
+    pub(crate) async fn whole(mut self) -> Result<Bytes, Refusal> {
+        let mut whole = BytesMut::new();
+        while !self.is_over() {
+            let taken = std::future::poll_fn(|cx| {
+                self.poll_take(cx, |_, data| {
+                    whole.extend_from_slice(data);
+                    Ok(())
+                })
+            });
+            taken.await.map_err(|why| why.refusal())?;
+        }
+        Ok(whole.freeze())
+    }
+}
+
+impl Passage {
+    /// What the sender is told of a passage that it has spoilt.
+    pub(crate) fn refusal(&self) -> Refusal {
+        match self {
+            Self::TooLong => too_long(),
+            _ => Refusal::bad("the body broke off, or is malformed").closing(),
+        }
+    }
+}
+
+/// 413.
+pub(crate) fn too_long() -> Refusal {
+    Refusal::new(http::StatusCode::PAYLOAD_TOO_LARGE, "the body is longer than allowed").closing()
+}
+
+impl Outlet {
+    /// On the line of `speaker`, whose head said how the body is framed: in chunks, or by its length.
+    pub(crate) fn new(speaker: Speaker, chunked: bool, counter: Rc<Cell<u64>>) -> Self {
+        Self { speaker, chunked, counter }
+    }
+
+    /// Adds data, and sends what the socket takes.
+    pub(crate) fn add(&self, cx: &mut Context<'_>, data: &[u8]) -> Result<(), Passage> {
+        let line = self.speaker.line();
+        self.counter.set(self.counter.get() + data.len() as u64);
+        if !self.chunked {
+            return line.push(cx, data).map_err(|_| Passage::ReaderLeft);
+        }
+        let mut unsent = line.unsent();
+        // Writing to memory does not fail.
+        let _ = write!(unsent, "{:x}\r\n", data.len());
+        unsent.extend_from_slice(data);
+        unsent.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
+    /// The body ends.
+    pub(crate) fn end(&self) {
+        if self.chunked {
+            self.speaker.line().unsent().extend_from_slice(b"0\r\n\r\n");
+        }
+    }
+
+    /// Sends everything.
+    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), Passage>> {
+        let line = self.speaker.line();
+        self.speaker.speaks(cx.waker());
+        if line.is_gone() {
+            return Poll::Ready(Err(Passage::ReaderLeft));
+        }
+        line.poll_flush(cx).map_err(|_| Passage::ReaderLeft)
+    }
+}
+
+/// Carries a body until it is over; whole, if it gives [`Passage::Whole`]. May be given up and taken up again.
+pub(crate) fn poll_carry(cx: &mut Context<'_>, from: &mut Intake, to: &Outlet) -> Poll<Passage> {
+    let carried = poll_pieces(cx, from, to);
+    from.line.account();
+    to.speaker.line().account();
+    carried
+}
+
+fn poll_pieces(cx: &mut Context<'_>, from: &mut Intake, to: &Outlet) -> Poll<Passage> {
+    loop {
+        let over = from.is_over();
+        // The head goes with what there is of the body.
+        if over || from.line.unread().is_empty() {
+            match to.poll_flush(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) if !from.begun => return Poll::Ready(Passage::Unread),
+                Poll::Ready(Err(why)) => return Poll::Ready(why),
+                Poll::Ready(Ok(())) if over => return Poll::Ready(Passage::Whole),
+                Poll::Ready(Ok(())) => {}
+            }
+        }
+        match from.poll_take(cx, |cx, data| to.add(cx, data)) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(why)) => return Poll::Ready(why),
+            Poll::Ready(Ok(())) if from.is_over() => to.end(),
+            Poll::Ready(Ok(())) => {}
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! Since when each line waits for what. One sweep over all of them, a few times a second, ends those that have waited too
+//! long: no line needs a timer, and reading or writing costs no look at the clock.
+
+use std::{
+    cell::{Cell, Ref, RefCell},
+    rc::Rc,
+    task::Waker,
+    time::{Duration, SystemTime},
+};
+
+use slab::Slab;
+
+/// How often lines are looked at, and so how exact the limits are.
+pub(crate) const TICK: Duration = Duration::from_millis(250);
+
+/// How long a line may stay in one condition.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// Without a request.
+    pub(crate) idle: Duration,
+    /// From a head's first byte to its last.
+    pub(crate) head: Duration,
+    /// Between two pieces of a body, in either direction.
+    pub(crate) stall: Duration,
+    /// With a poll for which no app comes.
+    pub(crate) parked: Duration,
+    /// With a request that an agent has and does not answer.
+    pub(crate) reply: Duration,
+}
+
+/// What a line is in the middle of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Doing {
+    /// Nothing: there is no request.
+    Idle,
+    /// A head has begun to come.
+    Head,
+    /// A poll is parked.
+    Parked,
+    /// An agent has the request.
+    Reply,
+    /// Something with a time of its own, or none.
+    Busy,
+}
+
+/// Which condition lasted too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expired {
+    Idle,
+    Head,
+    Parked,
+    Reply,
+    /// A body, in either direction.
+    Stall,
+}
+
+/// All lines of an instance, and what they share.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    /// Ticks of the sweep, from 1.
+    now: Cell<u32>,
+    all: RefCell<Slab<State>>,
+    draining: Cell<bool>,
+    /// Bytes that all lines hold.
+    buffered: Cell<usize>,
+    /// More than this is not to be held.
+    buffered_max: usize,
+    /// Where all lines read into; nothing stays here.
+    pub(crate) scratch: RefCell<Vec<u8>>,
+    /// The present time as answers say it.
+    date: RefCell<String>,
+}
+
+/// One line's conditions; times are ticks, 0 is "not".
+#[derive(Debug)]
+struct State {
+    since: u32,
+    /// Waiting for the next piece of a body.
+    reading_since: u32,
+    /// Waiting for the peer to take bytes.
+    writing_since: u32,
+    doing: Doing,
+    expired: Option<Expired>,
+    waker: Option<Waker>,
+}
+
+/// Keeps a line among the watched ones.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    of: Rc<Lines>,
+    key: u32,
+}
+
+impl Lines {
+    /// None yet. `scratch` bytes are read at a time; new work is refused while all lines hold `buffered_max` bytes.
+    pub(crate) fn new(scratch: usize, buffered_max: usize) -> Rc<Self> {
+        Rc::new(Self {
+            now: Cell::new(1),
+            all: RefCell::default(),
+            draining: Cell::new(false),
+            buffered: Cell::new(0),
+            buffered_max,
+            scratch: RefCell::new(vec![0; scratch]),
+            date: RefCell::new(date()),
+        })
+    }
+
+    /// Lines that are open.
+    pub(crate) fn len(&self) -> usize {
+        self.all.borrow().len()
+    }
+
+    /// Bytes that all lines hold: read and not used, or said and not sent.
+    pub(crate) fn buffered(&self) -> usize {
+        self.buffered.get()
+    }
+
+    /// Whether lines hold as much as they may: no new work then, and small pieces of what runs.
+    pub(crate) fn are_full(&self) -> bool {
+        self.buffered.get() >= self.buffered_max
+    }
+
+    /// The present time, exact to a tick, as RFC 9110 §5.6.7 has it.
+    pub(crate) fn date(&self) -> Ref<'_, str> {
+        Ref::map(self.date.borrow(), String::as_str)
+    }
+
+    /// Whether every line is to end after the answer it is at.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// A new line, idle from now on.
+    pub(crate) fn add(self: &Rc<Self>) -> Watched {
+        let key = self.all.borrow_mut().insert(State {
+            since: self.now.get(),
+            reading_since: 0,
+            writing_since: 0,
+            doing: Doing::Idle,
+            expired: None,
+            waker: None,
+        });
+        Watched { of: self.clone(), key: key as u32 }
+    }
+
+    /// One tick has passed: wakes the lines whose time is up.
+    pub(crate) fn tick(&self, patience: &Patience) {
+        let now = self.now.get() + 1;
+        self.now.set(now);
+        self.date.replace(date());
+        for (_, state) in &mut *self.all.borrow_mut() {
+            state.look(now, patience);
+        }
+    }
+
+    /// Asks every line to end after the answer it is at.
+    pub(crate) fn drain(&self) {
+        self.draining.set(true);
+        for (_, state) in &*self.all.borrow() {
+            state.wake();
+        }
+    }
+}
+
+impl Watched {
+    /// What the line is at from now on.
+    pub(crate) fn begin(&self, doing: Doing) {
+        let now = self.of.now.get();
+        self.with(|state| {
+            if state.doing != doing {
+                (state.doing, state.since) = (doing, now);
+                // What has just ended cannot be too late any more.
+                state.expired = state.expired.filter(|expired| *expired == Expired::Stall);
+            }
+        });
+    }
+
+    /// The line waits for more of a body (`true`), or has got some or does not want any.
+    pub(crate) fn reading(&self, waits: bool) {
+        let now = self.of.now.get();
+        self.with(|state| wait(&mut state.reading_since, waits, now));
+    }
+
+    /// The line waits for the peer to take bytes (`true`), or it has taken some.
+    pub(crate) fn writing(&self, waits: bool) {
+        let now = self.of.now.get();
+        self.with(|state| wait(&mut state.writing_since, waits, now));
+    }
+
+    /// Which condition has lasted too long, if one has. Registers the task to wake when that changes.
+    pub(crate) fn expired(&self, waker: &Waker) -> Option<Expired> {
+        self.with(|state| {
+            if !state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+                state.waker = Some(waker.clone());
+            }
+            state.expired
+        })
+    }
+
+    /// Wakes the line's task.
+    pub(crate) fn wake(&self) {
+        self.with(|state| state.wake());
+    }
+
+    /// All lines.
+    pub(crate) fn lines(&self) -> &Lines {
+        &self.of
+    }
+
+    /// The line holds so many bytes where it held `before`.
+    pub(crate) fn holds(&self, before: usize, now: usize) {
+        let all = &self.of.buffered;
+        all.set((all.get() + now).saturating_sub(before));
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        // In the slab from `add` to `drop`.
+        change(&mut self.of.all.borrow_mut()[self.key as usize])
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        // Waking may drop the last handle of a task, and with it another line: not while the slab is borrowed.
+        let state = self.of.all.borrow_mut().remove(self.key as usize);
+        drop(state);
+    }
+}
+
+impl State {
+    fn look(&mut self, now: u32, patience: &Patience) {
+        let age = |since: u32| TICK * now.saturating_sub(since);
+        let stalls = |since: u32| since > 0 && age(since) >= patience.stall;
+        let (most, expired) = match self.doing {
+            Doing::Idle => (patience.idle, Expired::Idle),
+            Doing::Head => (patience.head, Expired::Head),
+            Doing::Parked => (patience.parked, Expired::Parked),
+            Doing::Reply => (patience.reply, Expired::Reply),
+            Doing::Busy => (Duration::MAX, Expired::Stall),
+        };
+        if stalls(self.reading_since) || stalls(self.writing_since) {
+            self.expired = Some(Expired::Stall);
+        } else if age(self.since) >= most {
+            self.expired = Some(expired);
+        } else {
+            return;
+        }
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+fn date() -> String {
+    httpdate::fmt_http_date(SystemTime::now())
+}
+
+fn wait(since: &mut u32, waits: bool, now: u32) {
+    match (waits, *since) {
+        (true, 0) => *since = now,
+        (false, _) => *since = 0,
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const PATIENCE: Patience =
+        Patience { idle: SECOND.saturating_mul(3), head: SECOND, stall: SECOND.saturating_mul(2), parked: SECOND.saturating_mul(4), reply: SECOND.saturating_mul(5) };
+
+    fn ticks(lines: &Lines, seconds: u32) {
+        (0..seconds * 4).for_each(|_| lines.tick(&PATIENCE));
+    }
+
+    fn expired(watched: &Watched) -> Option<Expired> {
+        watched.expired(Waker::noop())
+    }
+
+    #[test]
+    fn each_condition_has_its_own_time() {
+        for (doing, seconds, what) in [
+            (Doing::Idle, 3, Expired::Idle),
+            (Doing::Head, 1, Expired::Head),
+            (Doing::Parked, 4, Expired::Parked),
+            (Doing::Reply, 5, Expired::Reply),
+        ] {
+            let lines = Lines::new(1, 1);
+            let one = lines.add();
+            ticks(&lines, 1);
+            one.begin(Doing::Busy);
+            one.begin(doing);
+            ticks(&lines, seconds - 1);
+            assert_eq!(expired(&one), None, "{doing:?}");
+            ticks(&lines, 1);
+            assert_eq!(expired(&one), Some(what));
+            one.begin(Doing::Busy);
+            assert_eq!(expired(&one), None, "what has ended cannot be late");
+        }
+    }
+
+    #[test]
+    fn a_busy_line_does_not_expire() {
+        let lines = Lines::new(1, 1);
+        let one = lines.add();
+        one.begin(Doing::Busy);
+        ticks(&lines, 100);
+        assert_eq!(expired(&one), None);
+    }
+
+    #[test]
+    fn a_dripping_head_expires_however_often_it_drips() {
+        let lines = Lines::new(1, 1);
+        let one = lines.add();
+        for _ in 0..4 {
+            one.begin(Doing::Head);
+            lines.tick(&PATIENCE);
+        }
+        assert_eq!(expired(&one), Some(Expired::Head));
+    }
+
+    #[test]
+    fn a_body_expires_only_when_nothing_moves() {
+        let lines = Lines::new(1, 1);
+        let one = lines.add();
+        one.begin(Doing::Busy);
+        for _ in 0..5 {
+            one.reading(true);
+            ticks(&lines, 1);
+            one.reading(false);
+        }
+        assert_eq!(expired(&one), None);
+        one.writing(true);
+        ticks(&lines, 2);
+        assert_eq!(expired(&one), Some(Expired::Stall));
+    }
+
+    #[test]
+    fn an_ended_line_is_no_longer_watched() {
+        let lines = Lines::new(1, 1);
+        let one = lines.add();
+        assert_eq!(lines.len(), 1);
+        drop(one);
+        assert_eq!(lines.len(), 0);
+    }
+}

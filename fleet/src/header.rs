@@ -87,22 +87,22 @@ pub fn is_hop_by_hop(name: &HeaderName) -> bool {
 
 /// Whether a header, its name in lower case, must not cross from one side of a transaction to the other: it belongs to one
 /// connection, or is the caller's token or signature.
-pub fn is_of_one_side(name: &str) -> bool {
+pub fn is_of_one_side(name: &[u8]) -> bool {
     matches!(
         name,
-        "connection"
-            | "content-length"
-            | "expect"
-            | "keep-alive"
-            | "proxy-authenticate"
-            | "proxy-authorization"
-            | "proxy-connection"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-            | "x-iwp-token"
-            | "x-iwp-signature"
+        b"connection"
+            | b"content-length"
+            | b"expect"
+            | b"keep-alive"
+            | b"proxy-authenticate"
+            | b"proxy-authorization"
+            | b"proxy-connection"
+            | b"te"
+            | b"trailer"
+            | b"transfer-encoding"
+            | b"upgrade"
+            | b"x-iwp-token"
+            | b"x-iwp-signature"
     )
 }
 

@@ -30,6 +30,15 @@ const KEY_BYTES_MIN: usize = 16;
 /// Most keys of one file: every one of them costs a failed verification an HMAC.
 const KEYS_MAX: usize = 8;
 
+/// Which key a token is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Age {
+    /// The one that signs.
+    New,
+    /// One that does not sign any more: the token's owner should get a new one.
+    Old,
+}
+
 /// The fleet's keys. The first signs, all verify: a fleet changes its key by putting the new one second
 /// everywhere, then first everywhere, then removing the old one.
 #[derive(Clone)]
@@ -152,14 +161,9 @@ impl KeyRing {
         mac.map(|mac| BASE64URL_NOPAD.encode(&mac.finalize().into_bytes())).unwrap_or_default()
     }
 
-    /// Whether `token` is `id`'s under any of the keys.
-    pub fn verify_token(&self, id: CustomerId, token: &[u8]) -> bool {
-        self.token_key(id, token).is_some()
-    }
-
-    /// Whether `token` is `id`'s under a key that no longer signs, so that its owner should get a new one.
-    pub fn is_old_token(&self, id: CustomerId, token: &[u8]) -> bool {
-        self.token_key(id, token).is_some_and(|place| place > 0)
+    /// Under which of the keys `token` is `id`'s, if it is under any.
+    pub fn verify_token(&self, id: CustomerId, token: &[u8]) -> Option<Age> {
+        self.token_key(id, token).map(|place| if place == 0 { Age::New } else { Age::Old })
     }
 
     fn token_key(&self, id: CustomerId, token: &[u8]) -> Option<usize> {
@@ -284,9 +288,9 @@ mod tests {
         fn a_token_fits_one_id_and_one_fleet(a in 1u64.., b in 1u64..) {
             let (a, b) = (CustomerId::new(a).unwrap(), CustomerId::new(b).unwrap());
             let token = ring(1).token(a);
-            prop_assert!(ring(1).verify_token(a, token.as_bytes()));
-            prop_assert!(!ring(2).verify_token(a, token.as_bytes()));
-            prop_assert_eq!(ring(1).verify_token(b, token.as_bytes()), a == b);
+            prop_assert!(ring(1).verify_token(a, token.as_bytes()) == Some(Age::New));
+            prop_assert_eq!(ring(2).verify_token(a, token.as_bytes()), None);
+            prop_assert_eq!(ring(1).verify_token(b, token.as_bytes()).is_some(), a == b);
         }
 
         #[test]
@@ -336,12 +340,11 @@ mod tests {
     fn the_first_key_signs_and_all_verify() {
         let both = KeyRing::new([[2u8; 32], [1; 32]]);
         let id = CustomerId::new(5).unwrap();
-        assert!(both.verify_token(id, ring(1).token(id).as_bytes()));
-        assert!(ring(2).verify_token(id, both.token(id).as_bytes()));
-        assert!(!ring(1).verify_token(id, both.token(id).as_bytes()));
-        assert!(both.is_old_token(id, ring(1).token(id).as_bytes()));
-        assert!(!both.is_old_token(id, both.token(id).as_bytes()));
-        assert!(!both.is_old_token(id, b"wrong"));
+        assert_eq!(both.verify_token(id, ring(1).token(id).as_bytes()), Some(Age::Old));
+        assert_eq!(both.verify_token(id, both.token(id).as_bytes()), Some(Age::New));
+        assert_eq!(ring(2).verify_token(id, both.token(id).as_bytes()), Some(Age::New));
+        assert_eq!(ring(1).verify_token(id, both.token(id).as_bytes()), None);
+        assert_eq!(both.verify_token(id, b"wrong"), None);
     }
 
     #[test]

@@ -15,6 +15,6 @@ mod seal;
 pub mod snapshot;
 
 pub use id::{CustomerId, InvalidCustomerId};
-pub use key::{KeyFileError, KeyRing, SIGNATURE_MAX_AGE, SignatureError};
+pub use key::{Age, KeyFileError, KeyRing, SIGNATURE_MAX_AGE, SignatureError};
 pub use name::{InstanceName, InvalidInstanceName, InvalidServerName, ServerName};
 pub use seal::{NotOpened, Seal};

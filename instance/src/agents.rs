@@ -1,20 +1,24 @@
 //! The agents' side: registering, saying hello, and parking a poll until an app comes.
 
-use std::{future::poll_fn, net::IpAddr, rc::Rc, time::Instant};
+use std::{
+    net::IpAddr,
+    rc::Rc,
+    task::{Context, Poll, ready},
+    time::Instant,
+};
 
 use http::{HeaderValue, StatusCode};
 use switchboard_fleet::{CustomerId, header};
 
 use crate::{
+    caller::Token,
     exchange::Ticket,
     hub::{Answer, Hub},
     meeting::AppHandle,
     refusal::Refusal,
-    service::Ended,
+    service::{Ended, say},
     wire::{
-        field::Fields,
         line::{Back, Line, Waited},
-        speaker::Speaker,
         watch::{Doing, Expired},
     },
 };
@@ -35,11 +39,6 @@ pub(crate) async fn register(hub: &Rc<Hub>, address: IpAddr) -> Result<Answer, R
     Ok(answer)
 }
 
-/// Whether the caller's token is from an older key of the fleet.
-pub(crate) fn has_old_token(hub: &Hub, id: CustomerId, headers: &impl Fields) -> bool {
-    headers.field(&header::TOKEN).is_some_and(|token| hub.keys.is_old_token(id, token))
-}
-
 fn insert_token(hub: &Hub, id: CustomerId, answer: &mut Answer) {
     if let Ok(token) = HeaderValue::try_from(hub.keys.token(id)) {
         answer.headers_mut().insert(header::TOKEN, token);
@@ -51,101 +50,107 @@ fn insert_token(hub: &Hub, id: CustomerId, answer: &mut Answer) {
 ///
 /// # Errors
 /// 503 while draining: another instance will take it.
-pub(crate) fn connect(hub: &Rc<Hub>, id: CustomerId, headers: &impl Fields) -> Result<Answer, Refusal> {
+pub(crate) fn connect(hub: &Rc<Hub>, id: CustomerId, token: Token) -> Result<Answer, Refusal> {
     if hub.is_draining() {
         return Err(draining());
     }
     hub.settle(id);
     let mut answer = Answer::default();
     answer.headers_mut().insert(header::PORT, hub.own.port.into());
-    if has_old_token(hub, id, headers) {
+    if token == Token::Old {
         insert_token(hub, id, &mut answer);
     }
     Ok(answer)
 }
 
 /// A poll that has been let in.
-pub(crate) struct Poll {
+pub(crate) struct Parking {
     pub(crate) id: CustomerId,
-    /// Whether the agent is to get a new token.
-    pub(crate) has_old_token: bool,
+    pub(crate) token: Token,
 }
 
-/// `/agent/PORT`: an agent is ready. Ends with an app's request, or without one after `timeouts.agent`; then an agent whose
-/// token is from an older key gets a new one, as on `/connect`.
-pub(crate) async fn poll(hub: &Rc<Hub>, line: &Rc<Line>, poll: Poll) -> Ended {
-    let mut ended = parked(hub, line, poll.id).await;
-    if let Ended::Say(answer) = &mut ended
-        && poll.has_old_token
-    {
-        insert_token(hub, poll.id, answer);
-    }
-    ended
-}
-
-async fn parked(hub: &Rc<Hub>, line: &Rc<Line>, id: CustomerId) -> Ended {
-    if hub.is_draining() {
-        return Ended::Say(leave(hub));
-    }
-    if !hub.is_settled(id) {
-        // It was sent here by a sibling that ends, or this instance has just been started again.
-        hub.settle(id);
-    }
-    hub.periods.polled(id);
-    line.rest();
-    line.watched.begin(Doing::Parked);
-    let mut parked = park(hub, id, line);
-    loop {
-        match poll_fn(|cx| line.poll_back(cx)).await {
-            Waited::Back(Back::Whole) => return Ended::Said,
-            Waited::Back(Back::Word) => return line.take_word().map_or(Ended::Cut, Ended::Say),
-            Waited::Back(Back::Cut) | Waited::PeerLeft => return Ended::Cut,
-            // The app that took this poll has gone before it said anything: wait for the next.
-            Waited::Back(Back::Unused) => {
-                line.watched.begin(Doing::Parked);
-                parked = park(hub, id, line);
-            }
-            Waited::Expired(Expired::Parked) if parked.take().is_none_or(Parked::end) => {
-                return Ended::Say(no_app());
-            }
-            // An app has just taken it.
-            Waited::Expired(Expired::Parked) => line.watched.begin(Doing::Busy),
-            Waited::Expired(_) => return Ended::Cut,
-        }
-    }
-}
-
-/// Gives the poll to the app that waits longest, or parks it.
-fn park(hub: &Rc<Hub>, id: CustomerId, line: &Rc<Line>) -> Option<Parked> {
-    let arrived = hub.exchange.borrow_mut().arrive(id, line.lend(), Instant::now(), AppHandle::serve)?;
-    if let Some(replaced) = arrived.replaced {
-        replaced.decline(no_app());
-    }
-    Some(Parked { hub: hub.clone(), id, ticket: arrived.ticket })
-}
-
-/// A poll in the exchange, taken out on drop.
-struct Parked {
+/// `/agent/PORT`: an agent that is ready, until an app's request comes or `timeouts.agent` has passed.
+pub(crate) struct Parked {
     hub: Rc<Hub>,
-    id: CustomerId,
-    ticket: Ticket,
+    poll: Parking,
+    /// Its place in the exchange, if no app has taken it.
+    ticket: Option<Ticket>,
 }
 
 impl Parked {
-    /// Takes it out; gives whether it was still there.
-    fn end(self) -> bool {
-        self.take_out().is_some()
+    /// Gives the poll to the app that waits longest, or parks it. `None` if it has been answered at once: this instance ends.
+    pub(crate) fn park(hub: &Rc<Hub>, line: &Rc<Line>, poll: Parking) -> Option<Self> {
+        let id = poll.id;
+        let mut parked = Self { hub: hub.clone(), poll, ticket: None };
+        if hub.is_draining() {
+            parked.say(line, leave(hub));
+            return None;
+        }
+        if !hub.is_settled(id) {
+            // It was sent here by a sibling that ends, or this instance has just been started again.
+            hub.settle(id);
+        }
+        hub.periods.polled(id);
+        line.rest();
+        parked.wait(line);
+        Some(parked)
     }
 
-    fn take_out(&self) -> Option<Speaker> {
-        self.hub.exchange.borrow_mut().unpark(self.id, self.ticket, Instant::now())
+    fn wait(&mut self, line: &Rc<Line>) {
+        line.watched.begin(Doing::Parked);
+        let hub = &self.hub;
+        let arrived =
+            hub.exchange.borrow_mut().arrive(self.poll.id, line.lend(), Instant::now(), AppHandle::serve);
+        self.ticket = arrived.map(|parked| {
+            if let Some(replaced) = parked.replaced {
+                replaced.decline(no_app());
+            }
+            parked.ticket
+        });
+    }
+
+    /// Waits for its end.
+    pub(crate) fn poll(&mut self, line: &Rc<Line>, cx: &mut Context<'_>) -> Poll<Ended> {
+        loop {
+            match ready!(line.poll_back(cx)) {
+                Waited::Back(Back::Whole) => return Poll::Ready(Ended::Said),
+                Waited::Back(Back::Cut) | Waited::PeerLeft => return Poll::Ready(Ended::Cut),
+                Waited::Back(Back::Word) => {
+                    self.say(line, line.take_word().unwrap_or_default());
+                    return Poll::Ready(Ended::Said);
+                }
+                // The app that took this poll has gone before it said anything: wait for the next.
+                Waited::Back(Back::Unused) => self.wait(line),
+                Waited::Expired(Expired::Parked) if self.take_out() => {
+                    self.say(line, no_app());
+                    return Poll::Ready(Ended::Said);
+                }
+                // An app has just taken it.
+                Waited::Expired(Expired::Parked) => line.watched.begin(Doing::Busy),
+                Waited::Expired(_) => return Poll::Ready(Ended::Cut),
+            }
+        }
+    }
+
+    /// Takes the poll out of the exchange; gives whether it was still there.
+    fn take_out(&mut self) -> bool {
+        let Some(ticket) = self.ticket.take() else { return false };
+        let poll = self.hub.exchange.borrow_mut().unpark(self.poll.id, ticket, Instant::now());
+        poll.is_some()
+    }
+
+    /// Tells the agent that no app has come. If its token is from an older key it gets a new one, as on `/connect`.
+    fn say(&self, line: &Line, mut answer: Answer) {
+        if self.poll.token == Token::Old {
+            insert_token(&self.hub, self.poll.id, &mut answer);
+        }
+        say(&self.hub, line, Ok(answer));
     }
 }
 
 impl Drop for Parked {
     fn drop(&mut self) {
-        // It goes back to its line, which does not wait for it any more.
-        drop(self.take_out());
+        self.take_out();
     }
 }
 

@@ -30,11 +30,11 @@ pub(crate) async fn answer(
     route: FleetRoute,
     level: Level,
     line: Rc<Line>,
-    head: Head,
+    head: Box<Head>,
 ) -> Result<Answer, Refusal> {
     let headers = head.to_map();
     let path = head.path();
-    let caller = address(line.peer, &head, &hub.config);
+    let caller = address(line.peer, &*head, &hub.config);
     let admission = admit(&head.method, path, &headers, caller, &hub.keys, &hub.config.admit)?;
     let body = Intake::new(line, announcement::BODY_MAX as u64, head.expects_continue);
     let mut told = match route {

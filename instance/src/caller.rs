@@ -7,7 +7,7 @@ use std::{
 
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use switchboard_fleet::{
-    CustomerId, InstanceName, KeyRing, ServerName, SignatureError,
+    Age, CustomerId, InstanceName, KeyRing, ServerName, SignatureError,
     config::{Admit, Config},
     header,
 };
@@ -39,7 +39,7 @@ pub(crate) fn check_headers(headers: &impl Fields) -> Result<(), Refusal> {
         if !value.iter().all(|byte| (b' '..=b'~').contains(byte)) {
             return Err(Refusal::bad("an X-IWP-* header is not visible ASCII"));
         }
-        let is = |known: HeaderName| name.eq_ignore_ascii_case(known.as_str());
+        let is = |known: HeaderName| name.eq_ignore_ascii_case(known.as_str().as_bytes());
         let long = || is(header::HOSTS) || is(header::PORTS) || is(header::PATH);
         if value.len() > VALUE_MAX && !long() {
             return Err(Refusal::bad("an X-IWP-* header is too long"));
@@ -68,18 +68,36 @@ pub(crate) fn customer(headers: &impl Fields) -> Result<CustomerId, Refusal> {
     text.parse().map_err(|error| Refusal::bad(format!("X-IWP-ProductUnivId is {error}")))
 }
 
+/// How an agent has shown that it is who it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Token {
+    /// By the fleet's present key.
+    New,
+    /// By an older key of the fleet: the agent is to get a new token.
+    Old,
+    /// Not at all; it is an agent of the original service.
+    None,
+}
+
 /// Checks that the caller owns `id`.
+///
+/// # Errors
+/// 401.
 pub(crate) fn check_token(
     headers: &impl Fields,
     id: CustomerId,
     keys: &KeyRing,
     admit: &Admit,
-) -> Result<(), Refusal> {
+) -> Result<Token, Refusal> {
+    let wrong = |reason| Refusal::new(StatusCode::UNAUTHORIZED, reason);
     match headers.field(&header::TOKEN) {
-        Some(token) if keys.verify_token(id, token) => Ok(()),
-        None if admit.legacy_agents => Ok(()),
-        Some(_) => Err(Refusal::new(StatusCode::UNAUTHORIZED, "X-IWP-Token is not this customer's")),
-        None => Err(Refusal::new(StatusCode::UNAUTHORIZED, "X-IWP-Token is missing")),
+        Some(token) => match keys.verify_token(id, token) {
+            Some(Age::New) => Ok(Token::New),
+            Some(Age::Old) => Ok(Token::Old),
+            None => Err(wrong("X-IWP-Token is not this customer's")),
+        },
+        None if admit.legacy_agents => Ok(Token::None),
+        None => Err(wrong("X-IWP-Token is missing")),
     }
 }
 

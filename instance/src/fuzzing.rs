@@ -48,6 +48,7 @@ impl Messages {
     }
 
     /// Whether the bytes so far end with a message.
+    #[cfg(test)]
     pub(crate) fn is_between(&self) -> bool {
         self.unread.is_empty() && self.body.is_over()
     }

@@ -26,8 +26,8 @@ use crate::{
     period::Periods,
     refusal::Refusal,
     registrations::Registrations,
-    transactions::{RequestId, Transactions},
     running::ReplyEnd,
+    transactions::{RequestId, Transactions},
     wire::{speaker::Speaker, watch::Lines},
 };
 
@@ -94,7 +94,10 @@ impl Hub {
             questions: Cell::new(0),
             counters: Counters::default(),
             periods: Periods::default(),
-            lines: Lines::new(config.limits.buffer_bytes.max(config.limits.header_bytes), config.limits.buffered_bytes),
+            lines: Lines::new(
+                config.limits.buffer_bytes.max(config.limits.header_bytes),
+                config.limits.buffered_bytes,
+            ),
             state: Cell::new(State::Starting),
             ending: Cell::new(false),
             started: now,

@@ -11,7 +11,7 @@ use crate::{
     hub::{Answer, Hub},
     refusal::Refusal,
     running::Asked,
-    service::Ended,
+    service::Said,
     transact::check_length,
     transactions::{NotTaken, RequestId},
     wire::{
@@ -28,10 +28,16 @@ use crate::{
 /// # Errors
 /// 400, 413: the reply's own fault. 500: not this customer's transaction. 501: replied to before. 502: no app waits,
 /// or it broke off.
-pub(crate) async fn reply(hub: Rc<Hub>, line: Rc<Line>, id: CustomerId, head: Head) -> Result<Ended, Refusal> {
-    let request = text(&head, &header::REQUEST_ID).ok_or_else(|| Refusal::bad("X-IWP-RequestId is missing"))?;
+pub(crate) async fn reply(
+    hub: Rc<Hub>,
+    line: Rc<Line>,
+    id: CustomerId,
+    head: Box<Head>,
+) -> Result<Said, Refusal> {
+    let request =
+        text(&*head, &header::REQUEST_ID).ok_or_else(|| Refusal::bad("X-IWP-RequestId is missing"))?;
     let request = RequestId::parse(request).ok_or_else(no_app)?;
-    let status = status(number(&head, &header::RESPONSE_CODE));
+    let status = status(number(&*head, &header::RESPONSE_CODE));
     let length = check_length(&head.body, hub.config.limits.body_bytes);
     let app = hub.transactions.borrow_mut().reply(request, id).map_err(not_taken)?;
     let status = match status.and_then(|status| length.map(|()| status)) {
@@ -45,7 +51,7 @@ pub(crate) async fn reply(hub: Rc<Hub>, line: Rc<Line>, id: CustomerId, head: He
     let asked = app.asked().await.ok_or_else(no_app)?;
     hub.begin(&asked.app, |to| write_reply(&head, status, request, asked.app.line(), to));
     match carry(&hub, line, &head, status, asked).await {
-        Passage::Whole => Ok(Ended::Say(Answer::default())),
+        Passage::Whole => Ok(Said::Now(Answer::default())),
         Passage::Unread | Passage::ReaderLeft => {
             Err(Refusal::new(StatusCode::BAD_GATEWAY, "the app broke off").closing())
         }
@@ -59,11 +65,11 @@ fn write_reply(head: &Head, status: StatusCode, request: RequestId, app: &Line, 
     answer::status_line(status, to);
     pass_on(head, &own, to);
     // By this the app knows that the agent speaks, and not an instance.
-    field::write(to, header::REQUEST_ID.as_str(), &request.digits());
+    field::write(to, header::REQUEST_ID.as_str().as_bytes(), &request.digits());
     if bears_body(status) {
         answer::length(&head.body, to);
     } else if answer::has_body(status) {
-        field::write_number(to, "content-length", 0);
+        field::write_number(to, b"content-length", 0);
     }
     if head.field(&http::header::DATE).is_none() {
         answer::date(app, to);

@@ -6,11 +6,7 @@ use switchboard_fleet::CustomerId;
 use tokio::sync::oneshot;
 
 use crate::{
-    counters::count,
-    hub::Hub,
-    refusal::Refusal,
-    service::refused,
-    transactions::RequestId,
+    counters::count, hub::Hub, refusal::Refusal, service::refused, transactions::RequestId,
     wire::speaker::Speaker,
 };
 

@@ -11,13 +11,14 @@ use std::{
 
 use tokio::{
     net::{TcpListener, TcpStream},
+    task::spawn_local,
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
     caller::is_front,
-    connection::serve,
+    connection::Connection,
     hub::Hub,
     refusal::Refusal,
     wire::{line::Line, socket::Socket},
@@ -71,18 +72,18 @@ fn admit(
     let watched = hub.lines.add();
     let hub = hub.clone();
     // Owned by the sweep: it ends every connection that does nothing, and all of them at the end.
-    tokio::task::spawn_local(async move {
-        let _place = place;
-        let socket = match tls {
-            None => Socket::Plain(stream),
-            // Boxed, so that a plain connection's task has not the size of one with TLS.
-            Some(acceptor) => match Box::pin(timeout(HANDSHAKE_MAX, acceptor.accept(stream))).await {
-                Ok(Ok(stream)) => Socket::Tls(Box::new(stream)),
-                _ => return,
-            },
-        };
-        serve(hub, Line::new(socket, peer.ip(), watched)).await;
-    });
+    match tls {
+        None => {
+            spawn_local(Connection::new(hub, Line::new(Socket::Plain(stream), peer.ip(), watched, place)))
+        }
+        Some(acceptor) => spawn_local(async move {
+            if let Ok(Ok(stream)) = timeout(HANDSHAKE_MAX, acceptor.accept(stream)).await {
+                let socket = Socket::Tls(Box::new(stream));
+                // A task of its own, so that what the handshake needed does not stay.
+                spawn_local(Connection::new(hub, Line::new(socket, peer.ip(), watched, place)));
+            }
+        }),
+    };
 }
 
 /// The kernel asks a silent peer whether it is still there, so that half-open connections come to an end.
@@ -104,17 +105,23 @@ fn refuse(stream: &TcpStream, tls: bool, refusal: &Refusal) {
     }
 }
 
-/// One open connection of an address.
-struct Place {
+/// One open connection of an address, as long as this exists. Nothing, where connections are not counted.
+pub(crate) struct Place {
+    /// Held for its drop.
+    _counted: Option<Box<Counted>>,
+}
+
+struct Counted {
     addresses: Addresses,
-    address: Option<IpAddr>,
+    address: IpAddr,
 }
 
 impl Place {
+    /// `None` if the address has as many as it may.
     fn take(addresses: &Addresses, address: IpAddr, hub: &Hub) -> Option<Self> {
         let most = hub.config.limits.connections_per_address;
         if most == 0 || is_front(address, &hub.config) {
-            return Some(Self { addresses: addresses.clone(), address: None });
+            return Some(Self { _counted: None });
         }
         let mut all = addresses.borrow_mut();
         let open = all.entry(address).or_default();
@@ -122,18 +129,17 @@ impl Place {
             return None;
         }
         *open += 1;
-        Some(Self { addresses: addresses.clone(), address: Some(address) })
+        Some(Self { _counted: Some(Box::new(Counted { addresses: addresses.clone(), address })) })
     }
 }
 
-impl Drop for Place {
+impl Drop for Counted {
     fn drop(&mut self) {
-        let Some(address) = self.address else { return };
         let mut all = self.addresses.borrow_mut();
-        if let Some(open) = all.get_mut(&address) {
+        if let Some(open) = all.get_mut(&self.address) {
             *open -= 1;
             if *open == 0 {
-                all.remove(&address);
+                all.remove(&self.address);
             }
         }
     }

@@ -1,15 +1,20 @@
 //! From a request to the function that answers it.
 
-use std::{future::Future, pin::Pin, rc::Rc};
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    rc::Rc,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header as standard};
 use switchboard_fleet::{CustomerId, header};
 
 use crate::{
-    agents::{self, Poll},
+    agents::{self, Parked, Parking},
     between,
-    caller::{address, check_headers, check_token, customer},
+    caller::{Token, address, check_headers, check_token, customer},
+    connection::drop_rest,
     counters::count,
     hub::{Answer, Hub},
     meeting,
@@ -18,113 +23,170 @@ use crate::{
     route::{GET_ONLY, Route, route},
     status,
     transact::{self, NO_REPLY},
-    wire::{head::Head, line::Line},
+    wire::{answer, head::Head, line::Line, watch::Doing},
 };
 
-/// What is to be done about a request.
-pub(crate) enum Said {
-    /// This is the answer.
-    Now(Answer),
+/// What is left to be done about a request.
+pub(crate) enum Todo {
+    /// The answer has been written.
+    Nothing,
     /// The poll is to be parked.
-    Poll(Poll),
+    Park(Parking),
     /// The answer takes a while. Boxed: a connection that waits costs what its own wait needs, not what the largest of
     /// all needs.
-    Later(Handler),
+    Await(Handler),
 }
 
 /// A handler at work.
 pub(crate) type Handler = Pin<Box<dyn Future<Output = Ended>>>;
 
-/// What a handler leaves to be done on its connection.
+/// How a request ended on its line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// This is to be said.
-    Say(Answer),
-    /// A whole answer has been said by another.
+    /// A whole answer has been written, by whomever.
     Said,
     /// Nothing can be said any more.
     Cut,
 }
 
-/// Finds out what is to be done.
-pub(crate) fn begin(hub: &Rc<Hub>, line: &Rc<Line>, head: Head) -> Said {
+/// What a handler leaves to be said.
+pub(crate) enum Said {
+    /// This.
+    Now(Answer),
+    /// Nothing: another has said it.
+    Already,
+    /// Nothing: there is nobody to hear it.
+    Cut,
+}
+
+/// Begins to answer a request.
+pub(crate) fn begin(hub: &Rc<Hub>, line: &Rc<Line>, head: Box<Head>) -> Todo {
     *line.body() = head.body;
     if head.is_last {
         line.end_after_this();
     }
-    line.watched.begin(crate::wire::watch::Doing::Busy);
-    dispatch(hub, line, head).unwrap_or_else(|refusal| Said::Now(refuse(hub, line, &refusal)))
+    line.watched.begin(Doing::Busy);
+    dispatch(hub, line, head).unwrap_or_else(|refusal| now(hub, line, Err(refusal)))
 }
 
-fn dispatch(hub: &Rc<Hub>, line: &Rc<Line>, head: Head) -> Result<Said, Refusal> {
+fn dispatch(hub: &Rc<Hub>, line: &Rc<Line>, head: Box<Head>) -> Result<Todo, Refusal> {
     let route = route(&head.method, head.target(), hub.own.port)?;
-    check_headers(&head)?;
-    let agents = || -> Result<CustomerId, Refusal> {
-        let id = customer(&head)?;
-        check_token(&head, id, &hub.keys, &hub.config.admit).map(|()| id)
-    };
-    let (hub, line) = (hub.clone(), line.clone());
+    check_headers(&*head)?;
     Ok(match route {
-        Route::Ping => Said::Now(Response::default()),
+        Route::Ping => now(hub, line, Ok(Answer::default())),
         Route::Register => {
-            let address = address(line.peer, &head, &hub.config);
-            later(hub.clone(), line, async move { agents::register(&hub, address).await })
+            let address = address(line.peer, &*head, &hub.config);
+            let hub_too = hub.clone();
+            later(hub, line, async move { agents::register(&hub_too, address).await.map(Said::Now) })
         }
-        Route::Connect => Said::Now(agents::connect(&hub, agents()?, &head)?),
+        Route::Connect => {
+            let (id, token) = agent(hub, &head)?;
+            now(hub, line, agents::connect(hub, id, token))
+        }
         Route::Poll => {
-            let id = agents()?;
-            Said::Poll(Poll { id, has_old_token: agents::has_old_token(&hub, id, &head) })
+            let (id, token) = agent(hub, &head)?;
+            park(hub, line, Parking { id, token })
         }
         Route::Reply => {
-            let id = agents()?;
-            handler(hub.clone(), line.clone(), reply::reply(hub, line, id, head))
+            let (id, _) = agent(hub, &head)?;
+            later(hub, line, reply::reply(hub.clone(), line.clone(), id, head))
         }
         Route::Locate => {
-            let id = customer(&head)?;
-            later(hub.clone(), line, async move {
-                Ok(meeting::locate(&hub, id).await.map_or_else(transact::nobody, |p| transact::at(&p)))
+            let (id, hub_too) = (customer(&*head)?, hub.clone());
+            later(hub, line, async move {
+                let place = meeting::locate(&hub_too, id).await;
+                Ok(Said::Now(place.map_or_else(transact::nobody, |place| transact::at(&place))))
             })
         }
         Route::Ask => {
-            let id = customer(&head)?;
-            handler(hub.clone(), line.clone(), transact::ask(hub, line, id, head))
+            let id = customer(&*head)?;
+            later(hub, line, transact::ask(hub.clone(), line.clone(), id, head))
         }
         Route::Fleet(route, level) => {
-            later(hub.clone(), line.clone(), between::answer(hub, route, level, line, head))
+            let answer = between::answer(hub.clone(), route, level, line.clone(), head);
+            later(hub, line, async move { answer.await.map(Said::Now) })
         }
         Route::Status | Route::Metrics => {
-            if !line.peer.is_loopback() || !address(line.peer, &head, &hub.config).is_loopback() {
+            if !line.peer.is_loopback() || !address(line.peer, &*head, &hub.config).is_loopback() {
                 return Err(Refusal::new(StatusCode::NOT_FOUND, "no such route"));
             }
-            Said::Now(if route == Route::Status { status::status(&hub) } else { status::metrics(&hub) })
+            let answer = if route == Route::Status { status::status(hub) } else { status::metrics(hub) };
+            now(hub, line, Ok(answer))
         }
     })
 }
 
-/// A handler that always answers.
-fn later(
-    hub: Rc<Hub>,
-    line: Rc<Line>,
-    answer: impl Future<Output = Result<Answer, Refusal>> + 'static,
-) -> Said {
-    handler(hub, line, async move { answer.await.map(Ended::Say) })
+/// The agent that calls, if it is who it says.
+fn agent(hub: &Hub, head: &Head) -> Result<(CustomerId, Token), Refusal> {
+    let id = customer(head)?;
+    check_token(head, id, &hub.keys, &hub.config.admit).map(|token| (id, token))
 }
 
-fn handler(
-    hub: Rc<Hub>,
-    line: Rc<Line>,
-    handler: impl Future<Output = Result<Ended, Refusal>> + 'static,
-) -> Said {
-    Said::Later(Box::pin(async move {
-        handler.await.unwrap_or_else(|refusal| Ended::Say(refuse(&hub, &line, &refusal)))
+/// Answers at once, if nothing of the request has to be read before.
+fn now(hub: &Rc<Hub>, line: &Rc<Line>, answer: Result<Answer, Refusal>) -> Todo {
+    if !line.is_request_over() && !line.is_last() {
+        return later(hub, line, async move { answer.map(Said::Now) });
+    }
+    say(hub, line, answer);
+    Todo::Nothing
+}
+
+/// Parks a poll, after what must be read of the request.
+fn park(hub: &Rc<Hub>, line: &Rc<Line>, poll: Parking) -> Todo {
+    if line.is_request_over() {
+        return Todo::Park(poll);
+    }
+    let (hub, line) = (hub.clone(), line.clone());
+    Todo::Await(Box::pin(async move {
+        match drop_rest(&line).await {
+            Ok(()) => match Parked::park(&hub, &line, poll) {
+                Some(mut parked) => poll_fn(|cx| parked.poll(&line, cx)).await,
+                None => Ended::Said,
+            },
+            Err(refusal) => {
+                say(&hub, &line, Err(refusal));
+                Ended::Said
+            }
+        }
     }))
 }
 
-/// The answer to a call that is not carried out, on this line.
-pub(crate) fn refuse(hub: &Hub, line: &Line, refusal: &Refusal) -> Answer {
-    if refusal.close {
+/// Answers when `handler` says so.
+fn later(
+    hub: &Rc<Hub>,
+    line: &Rc<Line>,
+    handler: impl Future<Output = Result<Said, Refusal>> + 'static,
+) -> Todo {
+    let (hub, line) = (hub.clone(), line.clone());
+    Todo::Await(Box::pin(async move {
+        let answer = match handler.await {
+            Ok(Said::Already) => return Ended::Said,
+            Ok(Said::Cut) => return Ended::Cut,
+            Ok(Said::Now(answer)) => Ok(answer),
+            Err(refusal) => Err(refusal),
+        };
+        line.watched.begin(Doing::Busy);
+        let last = answer.as_ref().is_err_and(|refusal| refusal.close);
+        let answer = if last { answer } else { drop_rest(&line).await.and(answer) };
+        say(&hub, &line, answer);
+        Ended::Said
+    }))
+}
+
+/// Refuses what never became a request. The connection ends with it.
+pub(crate) fn refuse(hub: &Rc<Hub>, line: &Rc<Line>, refusal: &Refusal) -> Todo {
+    line.end_after_this();
+    say(hub, line, Err(refusal.clone()));
+    Todo::Nothing
+}
+
+/// Writes an answer of this instance's own.
+pub(crate) fn say(hub: &Hub, line: &Line, answer: Result<Answer, Refusal>) {
+    line.take_back();
+    if hub.is_draining() || answer.as_ref().is_err_and(|refusal| refusal.close) {
         line.end_after_this();
     }
-    refused(hub, refusal)
+    answer::write(&answer.unwrap_or_else(|refusal| refused(hub, &refusal)), line);
 }
 
 /// The answer to a call that is not carried out.

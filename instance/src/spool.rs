@@ -6,8 +6,8 @@
 //! has not read meanwhile waits in a file without a name, which is gone with the transaction.
 
 use std::{
-    cell::RefCell, fs::File, future::poll_fn, io, os::unix::fs::FileExt, path::Path, sync::Arc,
-    task::Poll, time::Duration,
+    cell::RefCell, fs::File, future::poll_fn, io, os::unix::fs::FileExt, path::Path, sync::Arc, task::Poll,
+    time::Duration,
 };
 
 use futures_util::future::try_join3;
@@ -122,7 +122,9 @@ async fn give_out(file: &Arc<File>, progress: &Progress, to: &Outlet) -> Result<
 }
 
 /// Reads or writes the file, on a thread that may wait for the disk.
-async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, Passage> {
+async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, Passage> {
     spawn_blocking(work).await.map_err(io::Error::other).flatten().map_err(|error| {
         tracing::error!(%error, "a request cannot be kept on disk");
         Passage::SenderLeft

@@ -12,7 +12,7 @@ use crate::{
     meeting::{Meeting, Question, meet},
     refusal::Refusal,
     running::{Asked, ReplyEnd, Running},
-    service::Ended,
+    service::Said,
     spool,
     transactions::RequestId,
     wire::{
@@ -32,7 +32,12 @@ use crate::{
 /// # Errors
 /// 400, 413: the request's own fault. 503: the agent broke off, or there is no room. 504: it did not answer in time. 502: it
 /// answered nonsense.
-pub(crate) async fn ask(hub: Rc<Hub>, line: Rc<Line>, id: CustomerId, head: Head) -> Result<Ended, Refusal> {
+pub(crate) async fn ask(
+    hub: Rc<Hub>,
+    line: Rc<Line>,
+    id: CustomerId,
+    head: Box<Head>,
+) -> Result<Said, Refusal> {
     let _question = Question::begin(&hub);
     check_length(&head.body, hub.config.limits.body_bytes)?;
     if hub.lines.are_full() {
@@ -49,8 +54,8 @@ pub(crate) async fn ask(hub: Rc<Hub>, line: Rc<Line>, id: CustomerId, head: Head
     loop {
         let poll = match meet(&app.hub, &app.line, id).await? {
             Meeting::Poll(poll) => poll,
-            Meeting::Elsewhere(place) => return Ok(Ended::Say(at(&place))),
-            Meeting::Nobody => return Ok(Ended::Say(nobody())),
+            Meeting::Elsewhere(place) => return Ok(Said::Now(at(&place))),
+            Meeting::Nobody => return Ok(Said::Now(nobody())),
         };
         if !poll.line().is_dead()
             && let Some(ended) = app.attempt(poll, &mut body).await?
@@ -90,7 +95,7 @@ struct App {
     hub: Rc<Hub>,
     line: Rc<Line>,
     id: CustomerId,
-    head: Head,
+    head: Box<Head>,
     /// Whether the request comes through the front.
     by_front: bool,
 }
@@ -106,7 +111,7 @@ enum Step {
 
 impl App {
     /// Hands the request to `poll` and waits for the reply; `None` if that poll was dead, and the request is whole.
-    async fn attempt(&self, poll: Speaker, body: &mut Intake) -> Result<Option<Ended>, Refusal> {
+    async fn attempt(&self, poll: Speaker, body: &mut Intake) -> Result<Option<Said>, Refusal> {
         let running = Running::begin(&self.hub, self.id);
         let request = running.request();
         let ((asked, mut early), reply_end) = ReplyEnd::new();
@@ -118,8 +123,7 @@ impl App {
             deposit(&mut held);
         }
         self.hub.begin(&poll, |to| self.write_request(request, to));
-        let outlet =
-            Outlet::new(poll, self.head.body.left().is_none(), self.hub.counters.bytes.clone());
+        let outlet = Outlet::new(poll, self.head.body.left().is_none(), self.hub.counters.bytes.clone());
         let passage = loop {
             let step = poll_fn(|cx| {
                 if self.line.is_back(Back::Cut) || self.line.is_back(Back::Word) {
@@ -159,9 +163,9 @@ impl App {
         let untold = if is_front(self.line.peer, &self.hub.config) { &[][..] } else { &untold };
         let own = [&[header::REQUEST_ID, header::RESPONSE_CODE, header::PRODUCT_UNIV_ID], untold].concat();
         answer::status_line(StatusCode::OK, to);
-        pass_on(&self.head, &own, to);
-        field::write_number(to, header::PRODUCT_UNIV_ID.as_str(), self.id.get());
-        field::write(to, header::REQUEST_ID.as_str(), &request.digits());
+        pass_on(&*self.head, &own, to);
+        field::write_number(to, header::PRODUCT_UNIV_ID.as_str().as_bytes(), self.id.get());
+        field::write(to, header::REQUEST_ID.as_str().as_bytes(), &request.digits());
         answer::length(&self.head.body, to);
         if self.head.field(&http::header::DATE).is_none() {
             answer::date(&self.line, to);
@@ -169,16 +173,16 @@ impl App {
     }
 
     /// The agent has the whole request: waits for the reply.
-    async fn reply(&self, entry: &Entry<'_>) -> Result<Ended, Refusal> {
+    async fn reply(&self, entry: &Entry<'_>) -> Result<Said, Refusal> {
         self.line.watched.begin(Doing::Reply);
         loop {
             match poll_fn(|cx| self.line.poll_back(cx)).await {
-                Waited::Back(Back::Whole) => return Ok(Ended::Said),
+                Waited::Back(Back::Whole) => return Ok(Said::Already),
                 Waited::Back(Back::Word) => {
-                    return Ok(self.line.take_word().map_or(Ended::Cut, Ended::Say));
+                    return Ok(self.line.take_word().map_or(Said::Cut, Said::Now));
                 }
                 Waited::Back(Back::Unused) => return Err(agent_left()),
-                Waited::Back(Back::Cut) | Waited::PeerLeft => return Ok(Ended::Cut),
+                Waited::Back(Back::Cut) | Waited::PeerLeft => return Ok(Said::Cut),
                 Waited::Expired(Expired::Reply) => {
                     if entry.withdraw() {
                         return Err(no_reply());
@@ -186,13 +190,13 @@ impl App {
                     // A reply has just come.
                     self.line.watched.begin(Doing::Busy);
                 }
-                Waited::Expired(_) => return Ok(Ended::Cut),
+                Waited::Expired(_) => return Ok(Said::Cut),
             }
         }
     }
 
     /// The request has not passed. If the agent replies all the same, the app still gets that.
-    async fn fail(&self, entry: &Entry<'_>, why: Passage) -> Result<Option<Ended>, Refusal> {
+    async fn fail(&self, entry: &Entry<'_>, why: Passage) -> Result<Option<Said>, Refusal> {
         match (entry.take_out(), why) {
             (Some(asked), Passage::Unread) => {
                 asked.running.forget();
@@ -201,7 +205,7 @@ impl App {
             (Some(_), Passage::ReaderLeft | Passage::Whole) => Err(agent_left()),
             (Some(_), why) => Err(why.refusal()),
             (None, Passage::ReaderLeft | Passage::Unread) => self.reply(entry).await.map(Some),
-            (None, _) => Ok(Some(Ended::Cut)),
+            (None, _) => Ok(Some(Said::Cut)),
         }
     }
 }

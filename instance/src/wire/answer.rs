@@ -1,7 +1,5 @@
 //! What an instance itself says, and the parts of a head that all answers have.
 
-use std::fmt::Write;
-
 use bytes::BytesMut;
 use http::StatusCode;
 
@@ -10,12 +8,15 @@ use crate::{
     wire::{body::Body, field, line::Line},
 };
 
+/// Room for a head.
+const HEAD_BYTES: usize = 512;
+
 /// Writes an answer of the instance's own, head and text.
 pub(crate) fn write(answer: &Answer, line: &Line) {
     let mut to = line.unsent();
     status_line(answer.status(), &mut to);
     for (name, value) in answer.headers() {
-        field::write(&mut to, name.as_str(), value.as_bytes());
+        field::write(&mut to, name.as_str().as_bytes(), value.as_bytes());
     }
     if has_body(answer.status()) {
         length(&Body::exact(answer.body().len() as u64), &mut to);
@@ -30,21 +31,26 @@ pub(crate) fn write(answer: &Answer, line: &Line) {
 
 /// Writes the first line of an answer.
 pub(crate) fn status_line(status: StatusCode, to: &mut BytesMut) {
-    // A status is at most 30 bytes, and writing to memory does not fail.
-    let _ = write!(to, "HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or(""));
+    // Enough for most heads, so that they grow once.
+    to.reserve(HEAD_BYTES);
+    to.extend_from_slice(b"HTTP/1.1 ");
+    to.extend_from_slice(status.as_str().as_bytes());
+    to.extend_from_slice(b" ");
+    to.extend_from_slice(status.canonical_reason().unwrap_or("").as_bytes());
+    to.extend_from_slice(b"\r\n");
 }
 
 /// Writes how long the body is.
 pub(crate) fn length(body: &Body, to: &mut BytesMut) {
     match body.left() {
-        Some(bytes) => drop(write!(to, "content-length: {bytes}\r\n")),
+        Some(bytes) => field::write_number(to, b"content-length", bytes),
         None => to.extend_from_slice(b"transfer-encoding: chunked\r\n"),
     }
 }
 
 /// Writes the present time.
 pub(crate) fn date(line: &Line, to: &mut BytesMut) {
-    field::write(to, "date", line.watched.lines().date().as_bytes());
+    field::write(to, b"date", line.watched.lines().date().as_bytes());
 }
 
 /// Whether an answer of this status has a body at all (RFC 9110 §6.4.1).

@@ -63,11 +63,6 @@ impl Intake {
         self.line.is_request_over()
     }
 
-    /// The line that it comes from.
-    pub(crate) fn line(&self) -> &Line {
-        &self.line
-    }
-
     /// Waits for some of the body, and gives it to `each` piece by piece.
     ///
     /// # Errors

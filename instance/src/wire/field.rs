@@ -1,7 +1,5 @@
 //! The fields of a head ("headers") as they came, and which of them travel from one side of a transaction to the other.
 
-use std::fmt::Write;
-
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use switchboard_fleet::header;
@@ -9,18 +7,18 @@ use switchboard_fleet::header;
 /// Something that has headers.
 pub(crate) trait Fields {
     /// All of them, name and value, in their order. Names are in any case.
-    fn fields(&self) -> impl Iterator<Item = (&str, &[u8])>;
+    fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])>;
 
     /// The first value of a header.
     fn field(&self, name: &HeaderName) -> Option<&[u8]> {
         let mut all = self.fields();
-        all.find(|(known, _)| known.eq_ignore_ascii_case(name.as_str())).map(|(_, value)| value)
+        all.find(|(known, _)| known.eq_ignore_ascii_case(name.as_str().as_bytes())).map(|(_, value)| value)
     }
 
     /// All of them as a map.
     fn to_map(&self) -> HeaderMap {
-        let named = |(name, value): (&str, &[u8])| {
-            Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(value).ok()?))
+        let named = |(name, value): (&[u8], &[u8])| {
+            Some((HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?))
         };
         let mut map = HeaderMap::new();
         self.fields().filter_map(named).for_each(|(name, value)| {
@@ -31,8 +29,8 @@ pub(crate) trait Fields {
 }
 
 impl Fields for HeaderMap {
-    fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
+    fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
     }
 }
 
@@ -64,16 +62,16 @@ impl Span {
 pub(crate) fn pass_on(head: &impl Fields, left_out: &[HeaderName], to: &mut BytesMut) {
     let named: Vec<&[u8]> = head
         .fields()
-        .filter(|(name, _)| name.eq_ignore_ascii_case("connection"))
+        .filter(|(name, _)| name.eq_ignore_ascii_case(b"connection"))
         .flat_map(|(_, value)| value.split(|byte| *byte == b','))
         .map(<[u8]>::trim_ascii)
         .collect();
     for (name, value) in head.fields() {
         let own = with_lower(name, |name| header::is_of_one_side(name) || is_instances(name));
-        let is_named = |known: &&[u8]| name.as_bytes().eq_ignore_ascii_case(known);
+        let is_named = |known: &&[u8]| name.eq_ignore_ascii_case(known);
         // Nobody may hide what tells an answer of the fleet from one of the other side.
         let hidden = named.iter().any(is_named) && !starts_with_iwp(name);
-        if own || hidden || left_out.iter().any(|out| name.eq_ignore_ascii_case(out.as_str())) {
+        if own || hidden || left_out.iter().any(|out| name.eq_ignore_ascii_case(out.as_str().as_bytes())) {
             continue;
         }
         write(to, name, value);
@@ -81,37 +79,39 @@ pub(crate) fn pass_on(head: &impl Fields, left_out: &[HeaderName], to: &mut Byte
 }
 
 /// Writes one header's line.
-pub(crate) fn write(to: &mut BytesMut, name: &str, value: &[u8]) {
-    to.extend_from_slice(name.as_bytes());
+pub(crate) fn write(to: &mut BytesMut, name: &[u8], value: &[u8]) {
+    to.extend_from_slice(name);
     to.extend_from_slice(b": ");
     to.extend_from_slice(value);
     to.extend_from_slice(b"\r\n");
 }
 
 /// The same for a number.
-pub(crate) fn write_number(to: &mut BytesMut, name: &str, number: u64) {
-    // Writing to memory does not fail.
-    let _ = write!(to, "{name}: {number}\r\n");
+pub(crate) fn write_number(to: &mut BytesMut, name: &[u8], number: u64) {
+    write(to, name, itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// Whether a name, in any case, is one of the protocol's own.
-pub(crate) fn starts_with_iwp(name: &str) -> bool {
-    name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-iwp-"))
+pub(crate) fn starts_with_iwp(name: &[u8]) -> bool {
+    name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case(b"x-iwp-"))
 }
 
 /// What only an instance may say: a client that believed the other side's word for it could be sent to any host, token in
 /// hand.
-fn is_instances(name: &str) -> bool {
-    matches!(name, "x-iwp-responsetype" | "x-iwp-isrecycle" | "x-iwp-retry" | "x-iwp-host" | "x-iwp-port")
+fn is_instances(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"x-iwp-responsetype" | b"x-iwp-isrecycle" | b"x-iwp-retry" | b"x-iwp-host" | b"x-iwp-port"
+    )
 }
 
 /// Asks about a name in lower case. One that is longer than all that are known stays as it is.
-fn with_lower<T>(name: &str, ask: impl FnOnce(&str) -> T) -> T {
+fn with_lower<T>(name: &[u8], ask: impl FnOnce(&[u8]) -> T) -> T {
     let mut lower = [0; 32];
     let Some(lower) = lower.get_mut(..name.len()) else { return ask(name) };
-    lower.copy_from_slice(name.as_bytes());
+    lower.copy_from_slice(name);
     lower.make_ascii_lowercase();
-    ask(std::str::from_utf8(lower).unwrap_or(name))
+    ask(lower)
 }
 
 #[cfg(test)]
@@ -146,11 +146,13 @@ mod tests {
 
     #[test]
     fn case_does_not_matter() {
-        for name in ["Keep-Alive", "X-IWP-TOKEN", "Proxy-Connection", "X-Iwp-Port"] {
-            assert!(with_lower(name, |name| header::is_of_one_side(name) || is_instances(name)), "{name}");
+        for name in [&b"Keep-Alive"[..], b"X-IWP-TOKEN", b"Proxy-Connection", b"X-Iwp-Port"] {
+            assert!(with_lower(name, |name| header::is_of_one_side(name) || is_instances(name)), "{name:?}");
         }
         let long = "X-".repeat(40);
-        assert!(!with_lower(&long, header::is_of_one_side));
-        assert!(starts_with_iwp("X-IWP-Path") && !starts_with_iwp("X-IW") && !starts_with_iwp("X-Other-Path"));
+        assert!(!with_lower(long.as_bytes(), header::is_of_one_side));
+        assert!(
+            starts_with_iwp(b"X-IWP-Path") && !starts_with_iwp(b"X-IW") && !starts_with_iwp(b"X-Other-Path")
+        );
     }
 }

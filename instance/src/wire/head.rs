@@ -3,7 +3,7 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use http::{Method, StatusCode};
 use smallvec::SmallVec;
 
@@ -33,7 +33,7 @@ pub(crate) struct Head {
     pub(crate) method: Method,
     target: Span,
     fields: SmallVec<[(Span, Span); 16]>,
-    bytes: Bytes,
+    bytes: Box<[u8]>,
     /// What follows it.
     pub(crate) body: Body,
     /// Whether the caller waits for `100 Continue` before it sends the body.
@@ -47,9 +47,10 @@ impl Head {
     ///
     /// # Errors
     /// What is wrong with it. Nothing may be read from these bytes then.
-    pub(crate) fn take(bytes: &mut BytesMut, limits: HeadLimits) -> Result<Option<Self>, Refusal> {
+    pub(crate) fn take(bytes: &mut BytesMut, limits: HeadLimits) -> Result<Option<Box<Self>>, Refusal> {
         let Some((used, mut head)) = parse(bytes, limits)? else { return Ok(None) };
-        head.bytes = bytes.split_to(used).freeze();
+        head.bytes = bytes[..used].into();
+        bytes.advance(used);
         Ok(Some(head))
     }
 
@@ -65,8 +66,8 @@ impl Head {
 }
 
 impl Fields for Head {
-    fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.fields.iter().map(|(name, value)| (name.text(&self.bytes), value.bytes(&self.bytes)))
+    fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.fields.iter().map(|(name, value)| (name.bytes(&self.bytes), value.bytes(&self.bytes)))
     }
 }
 
@@ -82,7 +83,7 @@ pub(crate) fn check_size(bytes: usize, limits: HeadLimits) -> Result<(), Refusal
 }
 
 /// Reads one head: its length and what it says, or `None` if it is not whole.
-fn parse(bytes: &[u8], limits: HeadLimits) -> Result<Option<(usize, Head)>, Refusal> {
+fn parse(bytes: &[u8], limits: HeadLimits) -> Result<Option<(usize, Box<Head>)>, Refusal> {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut []);
     let bad = |reason| Refusal::bad(reason).closing();
@@ -109,15 +110,15 @@ fn parse(bytes: &[u8], limits: HeadLimits) -> Result<Option<(usize, Head)>, Refu
         return Err(bad("malformed request target"));
     }
     let method = Method::from_bytes(request.method.unwrap_or_default().as_bytes());
-    let mut head = Head {
+    let mut head = Box::new(Head {
         method: method.map_err(|_| bad("malformed request line"))?,
         target: Span::of(target.as_bytes(), bytes),
         fields: SmallVec::new(),
-        bytes: Bytes::new(),
+        bytes: Box::default(),
         body: Body::EMPTY,
         expects_continue: false,
         is_last: false,
-    };
+    });
     head.read_fields(request.headers, bytes)?;
     Ok(Some((used, head)))
 }

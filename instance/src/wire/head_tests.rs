@@ -22,7 +22,8 @@ fn feed_cut(bytes: &[u8], cuts: &[usize]) -> Result<Messages, Refusal> {
 
 /// The heads in it, the data of its bodies, and whether it ends with a message; or the status of the refusal.
 fn verdict(text: &str) -> Result<(u32, String, bool), u16> {
-    let messages = feed_cut(text.as_bytes(), &[text.len().max(1)]).map_err(|refusal| refusal.status.as_u16())?;
+    let messages =
+        feed_cut(text.as_bytes(), &[text.len().max(1)]).map_err(|refusal| refusal.status.as_u16())?;
     let data = String::from_utf8(messages.data.clone()).unwrap();
     Ok((messages.heads, data, messages.is_between()))
 }

@@ -16,10 +16,12 @@ use bytes::{Buf, BytesMut};
 
 use crate::{
     hub::Answer,
+    server::Place,
     wire::{
         body::Body,
         socket::Socket,
         speaker::Speaker,
+        traffic::Traffic,
         watch::{Doing, Expired, Watched},
     },
 };
@@ -27,12 +29,17 @@ use crate::{
 /// Bytes that are read ahead while a request is answered; what comes then waits in the system.
 const AHEAD_MAX: usize = 16 << 10;
 
+/// Up to this, data is copied behind a head: two writes, or one of two pieces, cost more.
+const TOGETHER_MAX: usize = 8 << 10;
+
 /// One connection.
 pub(crate) struct Line {
     socket: RefCell<Socket>,
     pub(crate) watched: Watched,
     /// The other end.
     pub(crate) peer: IpAddr,
+    /// Held for its drop.
+    _place: Place,
     say: Cell<Say>,
     /// Nothing more can be said: the peer has left, or the line was given up.
     gone: Cell<bool>,
@@ -77,28 +84,14 @@ pub(crate) enum Waited {
     PeerLeft,
 }
 
-/// What is on its way on a line.
-#[derive(Debug)]
-struct Traffic {
-    /// Read and not used.
-    unread: BytesMut,
-    /// Said and not sent.
-    unsent: BytesMut,
-    /// What is still to come of the present request's body.
-    body: Body,
-    /// The task that speaks, if it is not the line's own.
-    speaker: Option<Waker>,
-    word: Option<Box<Answer>>,
-    /// Bytes in here that are accounted for.
-    held: usize,
-}
-
 impl Line {
-    pub(crate) fn new(socket: Socket, peer: IpAddr, watched: Watched) -> Rc<Self> {
+    /// `place` is kept as long as the line.
+    pub(crate) fn new(socket: Socket, peer: IpAddr, watched: Watched, place: Place) -> Rc<Self> {
         Rc::new(Self {
             socket: RefCell::new(socket),
             watched,
             peer,
+            _place: place,
             say: Cell::new(Say::Own),
             gone: Cell::new(false),
             is_last: Cell::new(false),
@@ -112,16 +105,7 @@ impl Line {
 
     fn traffic(&self) -> RefMut<'_, Traffic> {
         RefMut::map(self.traffic.borrow_mut(), |traffic| {
-            &mut **traffic.get_or_insert_with(|| {
-                Box::new(Traffic {
-                    unread: BytesMut::new(),
-                    unsent: BytesMut::new(),
-                    body: Body::EMPTY,
-                    speaker: None,
-                    word: None,
-                    held: 0,
-                })
-            })
+            &mut **traffic.get_or_insert_with(|| self.watched.lines().spares.take())
         })
     }
 
@@ -142,12 +126,11 @@ impl Line {
 
     /// Gives back what memory is not needed between requests and in long waits.
     pub(crate) fn rest(&self) {
-        let mut traffic = self.traffic.borrow_mut();
-        if traffic.as_ref().is_some_and(|t| t.unread.is_empty() && t.unsent.is_empty() && t.body.is_over()) {
-            *traffic = None;
-        }
-        drop(traffic);
         self.account();
+        let traffic = self.traffic.borrow_mut().take_if(|traffic| traffic.is_empty());
+        if let Some(traffic) = traffic {
+            self.watched.lines().spares.put(traffic);
+        }
     }
 
     /// Tells the whole instance how much this line holds.
@@ -297,12 +280,17 @@ impl Line {
         RefMut::map(self.traffic(), |traffic| &mut traffic.unsent)
     }
 
-    /// Adds `data` to what is unsent, and sends at once what the socket takes. What is left waits for [`Line::poll_flush`].
+    /// Adds `data` to what is unsent, and may send of that at once what the socket takes. What is left waits for
+    /// [`Line::poll_flush`].
     ///
     /// # Errors
     /// The peer has left.
     pub(crate) fn push(&self, cx: &mut Context<'_>, data: &[u8]) -> io::Result<()> {
         let mut traffic = self.traffic();
+        if data.len() <= TOGETHER_MAX && !traffic.unsent.is_empty() {
+            traffic.unsent.extend_from_slice(data);
+            return Ok(());
+        }
         let sent = match self.socket.borrow_mut().poll_write(cx, &traffic.unsent, data) {
             Poll::Ready(sent) => sent?,
             Poll::Pending => 0,

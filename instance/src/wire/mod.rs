@@ -5,8 +5,8 @@
 //! |---|---|
 //! | `socket` | plain TCP or TLS, one set of verbs |
 //! | `watch` | since when each line waits for what; the sweep |
-//! | `line` | one connection: what was read and not used, what was said and not sent, who may speak |
-//! | [`head`], `body` | where messages begin and end; pure |
+//! | `line`, `traffic` | one connection: what was read and not used, what was said and not sent, who may speak |
+//! | `head`, `body` | where messages begin and end; pure |
 //! | `field` | headers as they came, and which of them travel on |
 //! | `answer` | what the instance itself says |
 //! | `speaker` | the right to answer on a line, wherever the answer comes from |
@@ -22,4 +22,5 @@ pub(crate) mod head;
 pub(crate) mod line;
 pub(crate) mod socket;
 pub(crate) mod speaker;
+mod traffic;
 pub(crate) mod watch;

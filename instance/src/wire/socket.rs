@@ -32,20 +32,8 @@ impl Socket {
         }
     }
 
-    /// The socket, if its bytes are the messages themselves.
-    pub(crate) fn plain(&self) -> Option<&TcpStream> {
-        match self {
-            Self::Plain(tcp) => Some(tcp),
-            Self::Tls(_) => None,
-        }
-    }
-
     /// Reads what is there, 0 at the end.
-    pub(crate) fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        into: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut into = ReadBuf::new(into);
         let read = match self {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, &mut into),

@@ -10,6 +10,8 @@ use std::{
 
 use slab::Slab;
 
+use crate::wire::traffic::Spares;
+
 /// How often lines are looked at, and so how exact the limits are.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
 
@@ -67,6 +69,7 @@ pub(crate) struct Lines {
     buffered_max: usize,
     /// Where all lines read into; nothing stays here.
     pub(crate) scratch: RefCell<Vec<u8>>,
+    pub(super) spares: Spares,
     /// The present time as answers say it.
     date: RefCell<String>,
 }
@@ -101,6 +104,7 @@ impl Lines {
             buffered: Cell::new(0),
             buffered_max,
             scratch: RefCell::new(vec![0; scratch]),
+            spares: Spares::default(),
             date: RefCell::new(date()),
         })
     }
@@ -108,11 +112,6 @@ impl Lines {
     /// Lines that are open.
     pub(crate) fn len(&self) -> usize {
         self.all.borrow().len()
-    }
-
-    /// Bytes that all lines hold: read and not used, or said and not sent.
-    pub(crate) fn buffered(&self) -> usize {
-        self.buffered.get()
     }
 
     /// Whether lines hold as much as they may: no new work then, and small pieces of what runs.
@@ -272,8 +271,13 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const PATIENCE: Patience =
-        Patience { idle: SECOND.saturating_mul(3), head: SECOND, stall: SECOND.saturating_mul(2), parked: SECOND.saturating_mul(4), reply: SECOND.saturating_mul(5) };
+    const PATIENCE: Patience = Patience {
+        idle: SECOND.saturating_mul(3),
+        head: SECOND,
+        stall: SECOND.saturating_mul(2),
+        parked: SECOND.saturating_mul(4),
+        reply: SECOND.saturating_mul(5),
+    };
 
     fn ticks(lines: &Lines, seconds: u32) {
         (0..seconds * 4).for_each(|_| lines.tick(&PATIENCE));

@@ -76,6 +76,14 @@ pub(crate) async fn locate(hub: &Rc<Hub>, id: CustomerId) -> Option<InstanceName
     Some(location.place)
 }
 
+/// The newest poll of the agent of `id`, if one is parked here.
+pub(crate) fn find(hub: &Hub, id: CustomerId) -> Option<Speaker> {
+    match hub.exchange.borrow_mut().find(id, Instant::now()) {
+        Found::Poll(poll) => Some(poll),
+        _ => None,
+    }
+}
+
 /// Looks for the agent of `id` until it is found or no longer expected.
 ///
 /// # Errors

@@ -63,7 +63,7 @@ fn write_reply(head: &Head, status: StatusCode, request: RequestId, app: &Line, 
     // The front has put the desktop's address there; that is no app's business.
     let own = [header::REAL_IP, header::FORWARDED_FOR, header::REQUEST_ID];
     answer::status_line(status, to);
-    pass_on(head, &own, to);
+    pass_on(head, &[&own], to);
     // By this the app knows that the agent speaks, and not an instance.
     field::write(to, header::REQUEST_ID.as_str().as_bytes(), &request.digits());
     if bears_body(status) {

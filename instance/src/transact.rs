@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use crate::{
     caller::is_front,
     hub::{Answer, Hub},
-    meeting::{Meeting, Question, meet},
+    meeting::{Meeting, Question, find, meet},
     refusal::Refusal,
     running::{Asked, ReplyEnd, Running},
     service::Said,
@@ -52,7 +52,12 @@ pub(crate) async fn ask(
     };
     let mut body = Intake::new(app.line.clone(), app.hub.config.limits.body_bytes, app.head.expects_continue);
     loop {
-        let poll = match meet(&app.hub, &app.line, id).await? {
+        let found = match find(&app.hub, id) {
+            Some(poll) => Meeting::Poll(poll),
+            // Boxed, as most agents are there.
+            None => Box::pin(meet(&app.hub, &app.line, id)).await?,
+        };
+        let poll = match found {
             Meeting::Poll(poll) => poll,
             Meeting::Elsewhere(place) => return Ok(Said::Now(at(&place))),
             Meeting::Nobody => return Ok(Said::Now(nobody())),
@@ -143,7 +148,8 @@ impl App {
                 Step::Reply(Ok(())) => {
                     let ledger = self.hub.config.range_file(self.hub.own.port);
                     let folder = ledger.parent().unwrap_or(Path::new("."));
-                    break spool::carry(folder, body, &outlet, || deposit(&mut held)).await;
+                    // Boxed, as it is seldom: every request would carry it.
+                    break Box::pin(spool::carry(folder, body, &outlet, || deposit(&mut held))).await;
                 }
             }
         };
@@ -160,10 +166,10 @@ impl App {
     fn write_request(&self, request: RequestId, to: &mut bytes::BytesMut) {
         // Only the front is believed about where a call comes from.
         let untold = [header::REAL_IP, header::FORWARDED_FOR];
+        let own = [header::REQUEST_ID, header::RESPONSE_CODE, header::PRODUCT_UNIV_ID];
         let untold = if is_front(self.line.peer, &self.hub.config) { &[][..] } else { &untold };
-        let own = [&[header::REQUEST_ID, header::RESPONSE_CODE, header::PRODUCT_UNIV_ID], untold].concat();
         answer::status_line(StatusCode::OK, to);
-        pass_on(&*self.head, &own, to);
+        pass_on(&*self.head, &[&own, untold], to);
         field::write_number(to, header::PRODUCT_UNIV_ID.as_str().as_bytes(), self.id.get());
         field::write(to, header::REQUEST_ID.as_str().as_bytes(), &request.digits());
         answer::length(&self.head.body, to);

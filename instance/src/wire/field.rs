@@ -59,7 +59,7 @@ impl Span {
 
 /// Writes the headers that go to the other side, a line each: the end-to-end ones, without what `left_out` names in lower
 /// case and without what only an instance may say.
-pub(crate) fn pass_on(head: &impl Fields, left_out: &[HeaderName], to: &mut BytesMut) {
+pub(crate) fn pass_on(head: &impl Fields, left_out: &[&[HeaderName]], to: &mut BytesMut) {
     let named: Vec<&[u8]> = head
         .fields()
         .filter(|(name, _)| name.eq_ignore_ascii_case(b"connection"))
@@ -71,7 +71,14 @@ pub(crate) fn pass_on(head: &impl Fields, left_out: &[HeaderName], to: &mut Byte
         let is_named = |known: &&[u8]| name.eq_ignore_ascii_case(known);
         // Nobody may hide what tells an answer of the fleet from one of the other side.
         let hidden = named.iter().any(is_named) && !starts_with_iwp(name);
-        if own || hidden || left_out.iter().any(|out| name.eq_ignore_ascii_case(out.as_str().as_bytes())) {
+        if own
+            || hidden
+            || left_out
+                .iter()
+                .copied()
+                .flatten()
+                .any(|out| name.eq_ignore_ascii_case(out.as_str().as_bytes()))
+        {
             continue;
         }
         write(to, name, value);
@@ -138,7 +145,7 @@ mod tests {
             headers.append(HeaderName::from_static(name), value.parse().unwrap());
         }
         let mut passed = BytesMut::new();
-        pass_on(&headers, &[header::REAL_IP], &mut passed);
+        pass_on(&headers, &[&[header::REAL_IP]], &mut passed);
         let mut lines: Vec<_> = std::str::from_utf8(&passed).unwrap().lines().collect();
         lines.sort_unstable();
         assert_eq!(lines, ["content-type: text/plain", "set-cookie: a", "set-cookie: b", "x-iwp-path: /a"]);

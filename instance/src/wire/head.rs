@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use crate::{
     refusal::Refusal,
+    route,
     wire::{
         body::Body,
         field::{Fields, Span},
@@ -61,7 +62,7 @@ impl Head {
 
     /// The target without its query.
     pub(crate) fn path(&self) -> &str {
-        self.target().split('?').next().unwrap_or_default()
+        route::path(self.target())
     }
 }
 

@@ -44,6 +44,9 @@ pub(crate) async fn carry(folder: &Path, from: &mut Intake, to: &Outlet, all_her
             return poll_fn(|cx| poll_carry(cx, from, to)).await;
         }
     };
+    if let Err(why) = poll_fn(|cx| Poll::Ready(from.leave_pipe(cx, to))).await {
+        return why;
+    }
     let progress = Progress::default();
     let told = async {
         progress.all_here().await;

@@ -5,18 +5,21 @@ use std::{
     cell::Cell,
     fmt::Write as _,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::{
     refusal::Refusal,
-    wire::{line::Line, speaker::Speaker},
+    wire::{body::Body, line::Line, pipe::Pipe, speaker::Speaker},
 };
 
 /// What is read at a time while all lines hold as much as they may.
 const PIECE_MIN: usize = 4096;
+
+/// From so many bytes on a body goes by way of a pipe: below, what the pipe costs is more than what it saves.
+const PIPED_MIN: u64 = 256 << 10;
 
 /// How a body's passage ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +45,8 @@ pub(crate) struct Intake {
     begun: bool,
     /// Whether the caller still waits to be told to go on.
     continues: bool,
+    /// By way of this, while it is worth it.
+    pipe: Option<Pipe>,
 }
 
 /// A body as it goes out on a line.
@@ -55,12 +60,12 @@ pub(crate) struct Outlet {
 impl Intake {
     /// The body of the present request on `line`, of which at most `allowed` bytes are taken.
     pub(crate) fn new(line: Rc<Line>, allowed: u64, continues: bool) -> Self {
-        Self { line, allowed, begun: false, continues }
+        Self { line, allowed, begun: false, continues, pipe: None }
     }
 
     /// Whether all of it has been taken.
     pub(crate) fn is_over(&self) -> bool {
-        self.line.is_request_over()
+        self.line.is_request_over() && self.pipe.is_none()
     }
 
     /// Waits for some of the body, and gives it to `each` piece by piece.
@@ -73,13 +78,11 @@ impl Intake {
         mut each: impl FnMut(&mut Context<'_>, &[u8]) -> Result<(), Passage>,
     ) -> Poll<Result<(), Passage>> {
         let line = self.line.clone();
-        let mut ahead = std::mem::take(&mut *line.unread());
-        if !ahead.is_empty() {
+        if line.ahead() > 0 {
+            let mut ahead = std::mem::take(&mut *line.unread());
             let used = self.sort(cx, &ahead, &mut each)?;
             ahead.advance(used);
-            if !ahead.is_empty() {
-                *line.unread() = ahead;
-            }
+            *line.unread() = ahead;
             return Poll::Ready(Ok(()));
         }
         let most = if line.watched.lines().are_full() { PIECE_MIN } else { usize::MAX };
@@ -138,6 +141,20 @@ impl Intake {
         }
     }
 
+    fn end_pipe(&mut self) {
+        if let Some(pipe) = self.pipe.take() {
+            self.line.watched.lines().pipes.put(pipe);
+        }
+    }
+
+    /// Takes what is in the pipe into memory, and uses the pipe no more.
+    pub(crate) fn leave_pipe(&mut self, cx: &mut Context<'_>, to: &Outlet) -> Result<(), Passage> {
+        let Some(pipe) = &mut self.pipe else { return Ok(()) };
+        let rest = pipe.take_rest().map_err(|_| Passage::SenderLeft)?;
+        self.end_pipe();
+        to.speaker.line().push(cx, &rest).map_err(|_| Passage::ReaderLeft)
+    }
+
     /// The whole of it.
     ///
     /// # Errors
@@ -154,6 +171,12 @@ impl Intake {
             taken.await.map_err(|why| why.refusal())?;
         }
         Ok(whole.freeze())
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        self.end_pipe();
     }
 }
 
@@ -221,6 +244,9 @@ pub(crate) fn poll_carry(cx: &mut Context<'_>, from: &mut Intake, to: &Outlet) -
 
 fn poll_pieces(cx: &mut Context<'_>, from: &mut Intake, to: &Outlet) -> Poll<Passage> {
     loop {
+        if let Err(why) = ready!(poll_piped(cx, from, to)) {
+            return Poll::Ready(why);
+        }
         let over = from.is_over();
         // The head goes with what there is of the body.
         if over || from.line.unread().is_empty() {
@@ -239,4 +265,39 @@ fn poll_pieces(cx: &mut Context<'_>, from: &mut Intake, to: &Outlet) -> Poll<Pas
             Poll::Ready(Ok(())) => {}
         }
     }
+}
+
+/// Carries a long body without taking it into the program's own memory, as far as that can be done.
+fn poll_piped(cx: &mut Context<'_>, from: &mut Intake, to: &Outlet) -> Poll<Result<(), Passage>> {
+    let (source, reader) = (from.line.clone(), to.speaker.line());
+    if from.pipe.is_none() {
+        let left = source.body().left().filter(|left| *left >= PIPED_MIN && *left <= from.allowed);
+        let waits = source.ahead() > 0 || reader.is_unsent() || source.watched.lines().are_full();
+        if left.is_none() || waits || to.chunked || !source.is_plain() || !reader.is_plain() {
+            return Poll::Ready(Ok(()));
+        }
+        from.pipe = source.watched.lines().pipes.take();
+    }
+    let Some(pipe) = &mut from.pipe else { return Poll::Ready(Ok(())) };
+    loop {
+        to.speaker.speaks(cx.waker());
+        if reader.is_gone() {
+            return Poll::Ready(Err(Passage::ReaderLeft));
+        }
+        if !pipe.is_empty() {
+            let sent = reader.poll_empty_pipe(cx, pipe);
+            ready!(sent).map_err(|_| Passage::ReaderLeft)?;
+        }
+        let left = source.body().left().unwrap_or(0);
+        if left == 0 {
+            break;
+        }
+        let bytes = ready!(source.poll_fill_pipe(cx, pipe, left)).map_err(|_| Passage::SenderLeft)?;
+        *source.body() = Body::exact(left - bytes);
+        from.begun = true;
+        from.allowed -= bytes;
+        to.counter.set(to.counter.get() + bytes);
+    }
+    from.end_pipe();
+    Poll::Ready(Ok(()))
 }

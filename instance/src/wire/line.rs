@@ -9,7 +9,7 @@ use std::{
     io,
     net::IpAddr,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::{Buf, BytesMut};
@@ -19,6 +19,7 @@ use crate::{
     server::Place,
     wire::{
         body::Body,
+        pipe::Pipe,
         socket::Socket,
         speaker::Speaker,
         traffic::Traffic,
@@ -200,6 +201,24 @@ impl Line {
         })
     }
 
+    /// Moves what comes into an empty pipe, at most `most` bytes.
+    ///
+    /// # Errors
+    /// The peer has left.
+    pub(super) fn poll_fill_pipe(
+        &self,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+        most: u64,
+    ) -> Poll<io::Result<u64>> {
+        let moved = self.socket.borrow_mut().poll_fill_pipe(cx, pipe, most);
+        self.watched.reading(moved.is_pending());
+        moved.map(|moved| match moved? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            bytes => Ok(bytes as u64),
+        })
+    }
+
     /// Waits until the say comes back, while the peer is listened to: what it says meanwhile is for later.
     pub(crate) fn poll_back(&self, cx: &mut Context<'_>) -> Poll<Waited> {
         if let Some(back) = self.take_back() {
@@ -317,6 +336,26 @@ impl Line {
             self.watched.writing(false);
         }
         socket.poll_flush(cx)
+    }
+
+    /// Sends all that is in a pipe. Nothing may be unsent.
+    pub(super) fn poll_empty_pipe(&self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<()>> {
+        while !pipe.is_empty() {
+            let moved = self.socket.borrow_mut().poll_empty_pipe(cx, pipe);
+            self.watched.writing(moved.is_pending());
+            ready!(moved)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether something is unsent.
+    pub(super) fn is_unsent(&self) -> bool {
+        self.traffic.borrow().as_ref().is_some_and(|traffic| !traffic.unsent.is_empty())
+    }
+
+    /// Whether its bytes are the messages themselves.
+    pub(super) fn is_plain(&self) -> bool {
+        self.socket.borrow().is_plain()
     }
 
     /// Remembers the task that speaks, so that it learns when the line is given up.

@@ -10,7 +10,7 @@
 //! | `field` | headers as they came, and which of them travel on |
 //! | `answer` | what the instance itself says |
 //! | `speaker` | the right to answer on a line, wherever the answer comes from |
-//! | `carry` | a body from one line to another, piece by piece |
+//! | `carry`, `pipe` | a body from one line to another, piece by piece |
 //!
 //! Between requests a line is a socket, a few numbers and a small task: no buffer, no parser, no timer.
 
@@ -20,6 +20,7 @@ pub(crate) mod carry;
 pub(crate) mod field;
 pub(crate) mod head;
 pub(crate) mod line;
+pub(crate) mod pipe;
 pub(crate) mod socket;
 pub(crate) mod speaker;
 mod traffic;

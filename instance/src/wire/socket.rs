@@ -5,7 +5,7 @@ use std::{
     mem::MaybeUninit,
     os::fd::AsFd,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -15,6 +15,8 @@ use tokio::{
     net::TcpStream,
 };
 use tokio_rustls::server::TlsStream;
+
+use crate::wire::pipe::Pipe;
 
 /// One end of a connection.
 #[derive(Debug)]
@@ -29,6 +31,42 @@ impl Socket {
         match self {
             Self::Plain(tcp) => tcp,
             Self::Tls(tls) => tls.get_ref().0,
+        }
+    }
+
+    /// Whether its bytes are the messages themselves.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self, Self::Plain(_))
+    }
+
+    /// Moves what is there into an empty pipe, at most `most` bytes; 0 at the end. Of a plain socket only.
+    pub(crate) fn poll_fill_pipe(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+        most: u64,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.tcp().poll_read_ready(cx))?;
+            match self.tcp().try_io(Interest::READABLE, || pipe.fill(self.tcp(), most)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                moved => return Poll::Ready(moved),
+            }
+        }
+    }
+
+    /// Moves what is in a pipe on. Of a plain socket only.
+    pub(crate) fn poll_empty_pipe(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.tcp().poll_write_ready(cx))?;
+            match self.tcp().try_io(Interest::WRITABLE, || pipe.empty(self.tcp())) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                moved => return Poll::Ready(moved),
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use std::{
 
 use slab::Slab;
 
-use crate::wire::traffic::Spares;
+use crate::wire::{pipe::Pipes, traffic::Spares};
 
 /// How often lines are looked at, and so how exact the limits are.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
@@ -70,6 +70,7 @@ pub(crate) struct Lines {
     /// Where all lines read into; nothing stays here.
     pub(crate) scratch: RefCell<Vec<u8>>,
     pub(super) spares: Spares,
+    pub(super) pipes: Pipes,
     /// The present time as answers say it.
     date: RefCell<String>,
 }
@@ -105,6 +106,7 @@ impl Lines {
             buffered_max,
             scratch: RefCell::new(vec![0; scratch]),
             spares: Spares::default(),
+            pipes: Pipes::default(),
             date: RefCell::new(date()),
         })
     }

@@ -17,6 +17,12 @@ pub(crate) struct Effort {
     pub(crate) parked: usize,
     /// Customers announced for the row of the location table.
     pub(crate) located: u64,
+    /// Customers in a location table by itself.
+    pub(crate) table: u64,
+    /// Lookups in it of each kind.
+    pub(crate) lookups: u64,
+    /// How long agents connect while other servers are told.
+    pub(crate) connecting: Duration,
     /// Archives that are written in each minute.
     pub(crate) archives: usize,
     /// Minutes, after the one that makes them.
@@ -40,7 +46,7 @@ pub(crate) struct Effort {
 }
 
 impl Effort {
-    /// A run whose numbers are worth comparing: about eight minutes.
+    /// A run whose numbers are worth comparing: about eleven minutes.
     pub(crate) fn full() -> Self {
         Self {
             rounds: 3,
@@ -49,6 +55,9 @@ impl Effort {
             calls: 2000,
             parked: 10_000,
             located: 100_000,
+            table: 10_000_000,
+            lookups: 2_000_000,
+            connecting: Duration::from_secs(5),
             archives: 1000,
             minutes: 7,
             charts: 31,
@@ -71,6 +80,9 @@ impl Effort {
             calls: 300,
             parked: 1000,
             located: 5000,
+            table: 200_000,
+            lookups: 50_000,
+            connecting: Duration::from_secs(1),
             archives: 50,
             minutes: 2,
             charts: 3,

@@ -7,6 +7,11 @@ use std::{fmt, time::Duration};
 pub(crate) struct Series(Vec<f64>);
 
 impl Series {
+    /// One sample, or none.
+    pub(crate) fn one(sample: impl Into<Option<f64>>) -> Self {
+        Self(sample.into().into_iter().collect())
+    }
+
     /// Adds the sample of one more turn.
     pub(crate) fn push(&mut self, sample: f64) {
         self.0.push(sample);
@@ -55,12 +60,14 @@ pub(crate) fn percentile(sorted: &[Duration], share: f64) -> Option<Duration> {
 pub(crate) enum Unit {
     /// So many per second.
     PerSecond,
-    /// Bytes per second, written in GB/s.
+    /// Bytes per second, written in GB/s, and below a tenth of that in MB/s.
     BytesPerSecond,
     /// Seconds, written in ms below one.
     Seconds,
     /// Seconds, written in µs.
     Microseconds,
+    /// Seconds, written in ns.
+    Nanoseconds,
     /// Bytes, written in KiB.
     KibiBytes,
     /// Bytes.
@@ -80,10 +87,12 @@ impl fmt::Display for Figure {
         let value = self.0;
         match self.1 {
             Unit::PerSecond => write!(f, "{}/s", grouped(value.round() as u64)),
+            Unit::BytesPerSecond if value < 1e8 => write!(f, "{:.2} MB/s", value / 1e6),
             Unit::BytesPerSecond => write!(f, "{:.2} GB/s", value / 1e9),
             Unit::Seconds if value >= 1.0 => write!(f, "{value:.2} s"),
             Unit::Seconds => write!(f, "{:.3} ms", value * 1e3),
             Unit::Microseconds => write!(f, "{:.1} µs", value * 1e6),
+            Unit::Nanoseconds => write!(f, "{} ns", grouped((value * 1e9).round() as u64)),
             Unit::KibiBytes => write!(f, "{:.1} KiB", value / 1024.0),
             Unit::Bytes => write!(f, "{value:.1} B"),
             Unit::Share => write!(f, "{:.3} %", value * 100.0),
@@ -120,6 +129,8 @@ mod tests {
         assert_eq!(Figure(1.5e9, Unit::BytesPerSecond).to_string(), "1.50 GB/s");
         assert_eq!(Figure(0.000_221, Unit::Seconds).to_string(), "0.221 ms");
         assert_eq!(Figure(0.000_018_44, Unit::Microseconds).to_string(), "18.4 µs");
+        assert_eq!(Figure(0.000_001_234, Unit::Nanoseconds).to_string(), "1,234 ns");
+        assert_eq!(Figure(1.2e7, Unit::BytesPerSecond).to_string(), "12.00 MB/s");
         assert_eq!(Figure(5.0, Unit::Seconds).to_string(), "5.00 s");
         assert_eq!(Figure(0.005, Unit::Share).to_string(), "0.500 %");
         assert_eq!(Figure(1_200.0, Unit::Count).to_string(), "1,200");

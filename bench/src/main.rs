@@ -1,12 +1,12 @@
-//! `switchboard-bench`: what one instance, one monitor and one front do, and at what price, beside nginx and rrdtool in the
-//! same run, as one Markdown table.
+//! `switchboard-bench`: what one instance, one monitor and one front do, and at what price, beside nginx,
+//! hyper alone, rathole and rrdtool in the same run, as one Markdown table.
 //!
 //! The modules in the order of a run:
 //!
 //! | module | what happens there |
 //! |---|---|
 //! | `effort` | how long a run lasts and how much it tries |
-//! | `serve`, `monitor`, `front`, `nginx`, `rrdtool` | the servers under load, each a process of its own (`program`: how those of this workspace are started) |
+//! | `serve`, `monitor`, `front`, `plain`, `nginx`, `rathole`, `rrdtool` | the servers under load, each a process of its own (`program`: how those of this workspace are started) |
 //! | `talker` | a program that reports, also a process of its own |
 //! | `cpu`, `machine` | what the kernel says of them and of the machine |
 //! | `load` | callers and agents, the load |
@@ -21,7 +21,9 @@ mod load;
 mod machine;
 mod monitor;
 mod nginx;
+mod plain;
 mod program;
+mod rathole;
 mod rows;
 mod rrdtool;
 mod serve;
@@ -32,6 +34,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
+use switchboard_fleet::ServerName;
 use tokio::{
     runtime::Builder,
     signal::unix::{SignalKind, signal},
@@ -46,11 +49,11 @@ use crate::{
 };
 
 /// The whole run ends within this, done or not.
-const RUN_MAX: Duration = Duration::from_secs(600);
+const RUN_MAX: Duration = Duration::from_secs(900);
 /// The command by which this program draws for itself.
 const DRAW: &str = "draw";
 
-/// Measures one Switchboard instance, one monitor and one front on this machine, beside nginx and rrdtool.
+/// Measures one Switchboard instance, one monitor and one front on this machine, beside nginx, hyper alone, rathole and rrdtool.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Cli {
@@ -73,7 +76,12 @@ enum Inner {
         port: u16,
         /// Where its key and ledgers are.
         folder: PathBuf,
+        /// The other servers of its fleet.
+        servers: Vec<ServerName>,
     },
+    /// What this program starts as a bare server of hyper.
+    #[command(hide = true)]
+    ServePlain,
     /// What this program starts as the program that reports, or does not.
     #[command(hide = true)]
     Talk {
@@ -90,7 +98,8 @@ enum Inner {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.inner {
-        Some(Inner::ServeInstance { port, folder }) => serve::serve(port, &folder),
+        Some(Inner::ServeInstance { port, folder, servers }) => serve::serve(port, &folder, servers),
+        Some(Inner::ServePlain) => plain::serve(),
         Some(Inner::Talk { folder, monitor }) => talker::talk(&folder, monitor),
         Some(Inner::Draw) => switchboard_archive::serve_drawing().map_err(Into::into),
         None => bench(cli.quick, cli.only),

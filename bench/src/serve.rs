@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use switchboard_fleet::{CustomerId, KeyRing, config::Config, snapshot::Snapshot};
+use switchboard_fleet::{CustomerId, KeyRing, ServerName, config::Config, snapshot::Snapshot};
 use switchboard_range::{IdRange, Ledger};
 use tempfile::TempDir;
 use tokio::{runtime::Builder, sync::oneshot, time::sleep};
@@ -32,9 +32,10 @@ pub(crate) struct Instance {
 
 /// What differs from the defaults: the limits that one caller's address would meet, and times that a slow machine
 /// would.
-fn config(port: u16, folder: &Path) -> Config {
+fn config(port: u16, folder: &Path, servers: Vec<ServerName>) -> Config {
     let mut config = Config {
         instances: vec![port],
+        servers,
         key_file: folder.join("fleet.key"),
         state_dir: folder.join("var"),
         ..Config::default()
@@ -51,7 +52,7 @@ fn config(port: u16, folder: &Path) -> Config {
 }
 
 /// Serves until standard input ends, as it does when the process that started this one is gone.
-pub(crate) fn serve(port: u16, folder: &Path) -> anyhow::Result<()> {
+pub(crate) fn serve(port: u16, folder: &Path, servers: Vec<ServerName>) -> anyhow::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build_local(Default::default())?;
     let (held, gone) = oneshot::channel::<()>();
     thread::spawn(move || {
@@ -59,25 +60,39 @@ pub(crate) fn serve(port: u16, folder: &Path) -> anyhow::Result<()> {
         drop(held);
     });
     let stop = async move { drop(gone.await) };
-    Ok(runtime.block_on(switchboard_instance::run(config(port, folder), port, None, stop))?)
+    Ok(runtime.block_on(switchboard_instance::run(config(port, folder, servers), port, None, stop))?)
 }
 
 impl Instance {
     /// Starts this program again as an instance that is its own master.
     pub(crate) fn start() -> anyhow::Result<Self> {
+        Self::start_among(&[], rand::random())
+    }
+
+    /// The same, of a fleet that has this key and other servers.
+    pub(crate) fn start_among(servers: &[ServerName], key: [u8; 32]) -> anyhow::Result<Self> {
+        Self::launch(Command::new(std::env::current_exe()?), servers, key)
+    }
+
+    /// The same, run by `command`, to which only the arguments are added that tell this program to be an instance.
+    pub(crate) fn launch(
+        mut command: Command,
+        servers: &[ServerName],
+        key: [u8; 32],
+    ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let port = free_port()?;
-        let config = config(port, folder.path());
-        let key: [u8; 32] = rand::random();
+        let config = config(port, folder.path(), Vec::new());
         KeyRing::create(&config.key_file, key)?;
         std::fs::create_dir_all(&config.state_dir)?;
         let range =
             IdRange::from_numbers(MASTER_RANGE.0, MASTER_RANGE.1).context("the master's range is empty")?;
         drop(Ledger::init_master(&config.master_range_file(port), range)?);
-        let process = Command::new(std::env::current_exe()?)
+        let process = command
             .arg("serve-instance")
             .arg(port.to_string())
             .arg(folder.path())
+            .args(servers.iter().map(ServerName::as_str))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

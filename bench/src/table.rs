@@ -26,6 +26,15 @@ pub(crate) struct Line {
     ratio: String,
 }
 
+/// A goal that is a ratio.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Bound {
+    /// Of what should be much.
+    AtLeast(f64),
+    /// Of what should be little.
+    AtMost(f64),
+}
+
 impl Line {
     /// What Switchboard did, the turns' median, or nothing if there was no turn.
     pub(crate) fn new(what: impl Into<String>, ours: &Series, unit: Unit) -> Self {
@@ -50,7 +59,16 @@ impl Line {
         self
     }
 
-    /// What nginx or rrdtool did in the same run, and how Switchboard stands to it: the median of the turns' ratios, which
+    /// How it is to stand to what it is compared with, in the same run.
+    pub(crate) fn goal_ratio(mut self, goal: Bound) -> Self {
+        self.goal = match goal {
+            Bound::AtLeast(ratio) => format!("ratio ≥ {ratio:.2}"),
+            Bound::AtMost(ratio) => format!("ratio ≤ {ratio:.2}"),
+        };
+        self
+    }
+
+    /// What nginx or another program did in the same run, and how Switchboard stands to it: the median of the turns' ratios, which
     /// what else happens on the machine disturbs less than either figure.
     pub(crate) fn beside(mut self, ours: &Series, other: &Series, unit: Unit) -> Self {
         if let (Some(figure), Some(ratio)) = (other.median(), ours.ratios(other).median()) {
@@ -110,5 +128,12 @@ mod tests {
                 "| calls | 15/s | 10/s to 30/s | 20/s | – | – |"
             ]
         );
+    }
+
+    #[test]
+    fn a_goal_may_be_a_ratio() {
+        let line = Line::new("calls", &series(&[1.0]), Unit::Count);
+        assert_eq!(line.clone().goal_ratio(Bound::AtLeast(1.0)).goal, "ratio ≥ 1.00");
+        assert_eq!(line.goal_ratio(Bound::AtMost(2.0)).goal, "ratio ≤ 2.00");
     }
 }

@@ -8,6 +8,7 @@ use super::Wire;
 
 /// An agent's connection.
 pub(crate) struct Agent {
+    address: SocketAddr,
     wire: Wire,
     poll: String,
     /// The reply's head up to the request ID.
@@ -17,8 +18,14 @@ pub(crate) struct Agent {
 impl Agent {
     /// Connects to the instance at `address`. `headers` say who the agent is, each line ended.
     pub(crate) async fn open(address: SocketAddr, headers: &str) -> anyhow::Result<Self> {
-        let head = |route| format!("POST /{route}/{} HTTP/1.1\r\nHost: bench\r\n{headers}", address.port());
+        Self::through(address, address.port(), headers).await
+    }
+
+    /// The same through a front at `address`, to the instance of `port`.
+    pub(crate) async fn through(address: SocketAddr, port: u16, headers: &str) -> anyhow::Result<Self> {
+        let head = |route| format!("POST /{route}/{port} HTTP/1.1\r\nHost: bench\r\n{headers}");
         Ok(Self {
+            address,
             wire: Wire::open(address).await?,
             poll: format!("{}Content-Length: 0\r\n\r\n", head("agent")),
             reply: format!("{}X-iwp-responsecode: 200\r\nX-IWP-RequestId: ", head("agentreply")),
@@ -40,6 +47,7 @@ impl Agent {
             self.park().await?;
             let request = self.wire.answer().await?;
             self.wire.body(request.length, &mut body).await?;
+            self.reopen_after(request.closes).await?;
             if request.status != 200 {
                 bail!("status {} to a poll", request.status);
             }
@@ -50,9 +58,18 @@ impl Agent {
             let head = format!("{}{id}\r\nContent-Length: {}\r\n\r\n", self.reply, body.len());
             self.wire.send(head.as_bytes(), &body).await?;
             let taken = self.wire.answer().await?;
+            self.reopen_after(taken.closes).await?;
             if taken.status != 200 {
                 bail!("status {} to a reply", taken.status);
             }
         }
+    }
+
+    /// nginx ends a connection after so many requests.
+    async fn reopen_after(&mut self, closes: bool) -> anyhow::Result<()> {
+        if closes {
+            self.wire = Wire::open(self.address).await?;
+        }
+        Ok(())
     }
 }

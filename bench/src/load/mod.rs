@@ -4,12 +4,14 @@ mod agent;
 mod backend;
 mod caller;
 mod echo;
+mod hearer;
 mod sender;
 mod stand_in;
 mod taker;
 mod wire;
 
 use std::{
+    array,
     convert::Infallible,
     net::SocketAddr,
     sync::{
@@ -26,6 +28,7 @@ pub(crate) use agent::Agent;
 pub(crate) use backend::Backend;
 pub(crate) use caller::{Caller, Expect};
 pub(crate) use echo::echo;
+pub(crate) use hearer::Hearers;
 pub(crate) use sender::Sender;
 pub(crate) use stand_in::StandIn;
 pub(crate) use taker::take;
@@ -75,7 +78,26 @@ impl Load {
         Ok(())
     }
 
-    /// The same, but a call that fails is counted and not the end of the load.
+    /// The same, but each call goes over a new connection.
+    pub(crate) async fn call_anew(
+        &mut self,
+        address: SocketAddr,
+        head: &str,
+        expect: Expect,
+    ) -> anyhow::Result<()> {
+        let mut caller = Caller::open(address, head, expect).await?;
+        let done = self.done.clone();
+        self.tasks.spawn(async move {
+            loop {
+                caller.call().await?;
+                done.fetch_add(1, Ordering::Relaxed);
+                caller.reopen().await?;
+            }
+        });
+        Ok(())
+    }
+
+    /// As [`Load::call`], but a call that fails is counted and not the end of the load.
     pub(crate) async fn call_on(
         &mut self,
         address: SocketAddr,
@@ -97,9 +119,14 @@ impl Load {
         Ok(())
     }
 
-    /// Adds an agent's connection.
-    pub(crate) async fn serve(&mut self, address: SocketAddr, agent_headers: &str) -> anyhow::Result<()> {
-        let agent = Agent::open(address, agent_headers).await?;
+    /// Adds an agent's connection to the instance of `port`, at `address` or through a front there.
+    pub(crate) async fn serve(
+        &mut self,
+        address: SocketAddr,
+        port: u16,
+        agent_headers: &str,
+    ) -> anyhow::Result<()> {
+        let agent = Agent::through(address, port, agent_headers).await?;
         self.tasks.spawn(agent.serve());
         Ok(())
     }
@@ -126,13 +153,28 @@ impl Load {
         effort: &Effort,
         cpu: impl Fn() -> anyhow::Result<Duration>,
     ) -> anyhow::Result<Turn> {
+        let [turn] = self.turn_of(effort, || Ok([cpu()?])).await?;
+        Ok(turn)
+    }
+
+    /// The same of several servers, or sums of them, that do the calls together.
+    ///
+    /// # Errors
+    /// As [`Load::turn`].
+    pub(crate) async fn turn_of<const N: usize>(
+        &mut self,
+        effort: &Effort,
+        cpu: impl Fn() -> anyhow::Result<[Duration; N]>,
+    ) -> anyhow::Result<[Turn; N]> {
         self.run(effort.warm_up).await?;
         let (began, calls_before, cpu_before) = (Instant::now(), self.calls(), cpu()?);
         loop {
             self.run(effort.window).await?;
-            let (calls, cpu) = (self.calls() - calls_before, cpu()? - cpu_before);
-            if calls > 0 && cpu >= CPU_MIN {
-                return Ok(Turn { calls, cpu, elapsed: began.elapsed() });
+            let (calls, cpu_after) = (self.calls() - calls_before, cpu()?);
+            let elapsed = began.elapsed();
+            let turns = array::from_fn(|n| Turn { calls, cpu: cpu_after[n] - cpu_before[n], elapsed });
+            if calls > 0 && turns.iter().all(|turn: &Turn| turn.cpu >= CPU_MIN) {
+                return Ok(turns);
             }
         }
     }

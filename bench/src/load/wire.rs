@@ -48,6 +48,12 @@ pub(crate) struct Head {
     pub(crate) closes: bool,
     /// Whether a request asks an instance how it is.
     pub(crate) is_check: bool,
+    /// A request's path; empty in an answer.
+    pub(crate) path: String,
+    /// `X-IWP-Signature`.
+    pub(crate) signature: Option<String>,
+    /// Bytes of a request's head; 0 in an answer.
+    pub(crate) bytes: usize,
 }
 
 /// What a server answers to one `GET`.
@@ -167,7 +173,8 @@ fn parse_request(bytes: &[u8]) -> anyhow::Result<Option<(usize, Head)>> {
     let mut request = httparse::Request::new(&mut headers);
     let httparse::Status::Complete(used) = request.parse(bytes)? else { return Ok(None) };
     let is_check = request.path == Some(STATUS);
-    Ok(Some((used, Head { is_check, ..facts(request.headers, 0)? })))
+    let path = request.path.unwrap_or_default().to_owned();
+    Ok(Some((used, Head { is_check, path, bytes: used, ..facts(request.headers, 0)? })))
 }
 
 fn facts(headers: &[httparse::Header<'_>], status: u16) -> anyhow::Result<Head> {
@@ -181,6 +188,9 @@ fn facts(headers: &[httparse::Header<'_>], status: u16) -> anyhow::Result<Head> 
             14 if header.name.eq_ignore_ascii_case("content-length") => head.length = value()?.parse()?,
             15 if header.name.eq_ignore_ascii_case("x-iwp-requestid") => {
                 head.request_id = Some(value()?.to_owned());
+            }
+            15 if header.name.eq_ignore_ascii_case("x-iwp-signature") => {
+                head.signature = Some(value()?.to_owned());
             }
             17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
                 bail!("a body of unknown length, although the length was told");

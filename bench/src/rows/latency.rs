@@ -8,51 +8,73 @@ use crate::{
     nginx::PROXIED,
     rows::{Scene, agents, app_head, nginx_address, proxied_head},
     serve::Instance,
-    table::Line,
+    table::{Bound, Line},
 };
 
 /// Bytes of request and reply.
-const BODY_BYTES: usize = 1 << 10;
-const GOAL_SECONDS: f64 = 0.000_3;
+pub(super) const BODY_BYTES: usize = 1 << 10;
+/// A transaction is two crossings, to the agent and back, where an echo is one.
+const GOAL: Bound = Bound::AtMost(2.0);
 
-/// Lets the instance and nginx take turns; their samples are taken together, not by the turn.
+/// Times of calls one at a time, of all turns together.
+#[derive(Default)]
+pub(super) struct Times(Vec<Duration>);
+
+/// Lets the instance, hyper alone and nginx take turns; their samples are taken together, not by the turn.
 pub(crate) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Line>> {
-    let effort = &scene.effort;
-    let (mut ours, mut proxied) = (Vec::new(), Vec::new());
+    let calls = scene.effort.calls;
+    let (mut ours, mut plain, mut proxied) = (Times::default(), Times::default(), Times::default());
     let instance = Instance::start()?;
     let mut load = agents(&instance, 1..=1).await?;
-    let mut app = Caller::open(instance.address(), &app_head(&instance, 1), Expect::Echo(BODY_BYTES)).await?;
-    let mut caller = match nginx_address(scene) {
-        Some(nginx) => Some(Caller::open(nginx, &proxied_head(PROXIED), Expect::Echo(BODY_BYTES)).await?),
+    let expect = Expect::Echo(BODY_BYTES);
+    let mut app = Caller::open(instance.address(), &app_head(&instance, 1), expect).await?;
+    let mut bare = Caller::open(scene.plain.address(), &proxied_head("/"), expect).await?;
+    let mut behind = match nginx_address(scene) {
+        Some(nginx) => Some(Caller::open(nginx, &proxied_head(PROXIED), expect).await?),
         None => None,
     };
-    for _ in 0..effort.rounds {
-        load.during(time_calls(&mut app, effort.calls, &mut ours)).await?;
-        if let Some(caller) = &mut caller {
-            time_calls(caller, effort.calls, &mut proxied).await?;
+    for _ in 0..scene.effort.rounds {
+        load.during(ours.take(calls, &mut app, 1)).await?;
+        plain.take(calls, &mut bare, 1).await?;
+        if let Some(caller) = &mut behind {
+            proxied.take(calls, caller, 1).await?;
         }
     }
-    ours.sort_unstable();
-    proxied.sort_unstable();
-    let line = |share, name| {
-        let (ours, proxied) = (one(percentile(&ours, share)), one(percentile(&proxied, share)));
-        let what = format!("{name} of one transaction of 1 KiB, idle; nginx: one request proxied");
-        Line::new(what, &ours, Unit::Seconds).beside(&ours, &proxied, Unit::Seconds)
-    };
-    Ok(vec![line(0.5, "p50").goal(GOAL_SECONDS, Unit::Seconds), line(0.99, "p99")])
+    let of = "of one transaction of 1 KiB, idle";
+    let [middle, late] = ours.lines(&format!("{of}; hyper alone: one echo"), &plain);
+    let [near, far] = ours.lines(&format!("{of}; nginx: one request proxied"), &proxied);
+    Ok(vec![middle.goal_ratio(GOAL), late, near, far])
 }
 
-async fn time_calls(caller: &mut Caller, calls: usize, times: &mut Vec<Duration>) -> anyhow::Result<()> {
-    for _ in 0..calls {
-        let began = Instant::now();
-        caller.call().await?;
-        times.push(began.elapsed());
+impl Times {
+    /// Takes `samples` more, of `calls` calls each, one after the other.
+    pub(super) async fn take(
+        &mut self,
+        samples: usize,
+        caller: &mut Caller,
+        calls: usize,
+    ) -> anyhow::Result<()> {
+        for _ in 0..samples {
+            let began = Instant::now();
+            for _ in 0..calls {
+                caller.call().await?;
+            }
+            self.0.push(began.elapsed());
+        }
+        Ok(())
     }
-    Ok(())
-}
 
-fn one(time: Option<Duration>) -> Series {
-    let mut series = Series::default();
-    time.into_iter().for_each(|time| series.push(time.as_secs_f64()));
-    series
+    /// Their p50 and p99 beside those of `other`.
+    pub(super) fn lines(&self, what: &str, other: &Self) -> [Line; 2] {
+        [(0.5, "p50"), (0.99, "p99")].map(|(share, name)| {
+            let (own, other) = (self.percentile(share), other.percentile(share));
+            Line::new(format!("{name} {what}"), &own, Unit::Seconds).beside(&own, &other, Unit::Seconds)
+        })
+    }
+
+    fn percentile(&self, share: f64) -> Series {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable();
+        Series::one(percentile(&sorted, share).map(|time| time.as_secs_f64()))
+    }
 }

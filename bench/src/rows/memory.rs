@@ -1,6 +1,4 @@
-//! What waiting agents and remembered ones cost in memory.
-
-use anyhow::bail;
+//! What waiting agents, and connections that wait for nothing, cost in memory.
 
 use crate::{
     figures::{Series, Unit, grouped},
@@ -10,46 +8,55 @@ use crate::{
     table::Line,
 };
 
-const GOAL_PARKED_BYTES: f64 = 13.0 * 1024.0;
-const GOAL_LOCATION_BYTES: f64 = 32.0;
+const GOAL_BYTES: f64 = 1.2 * 1024.0;
 
-/// Resident memory of the instance for each parked poll, a connection each.
+/// Resident memory of the instance for each parked poll, a connection each, and for each connection that is kept after a request.
 pub(crate) async fn parked(scene: &Scene) -> anyhow::Result<Vec<Line>> {
-    let polls = scene.effort.parked;
+    let count = scene.effort.parked;
+    let line = |what: String, each: f64| {
+        let line = Line::new(what, &Series::one(each), Unit::KibiBytes);
+        line.goal(GOAL_BYTES, Unit::KibiBytes)
+    };
+    Ok(vec![
+        line(
+            format!("resident memory for each of {} parked agents", grouped(count as u64)),
+            parked_agents(count).await?,
+        ),
+        line(
+            format!("resident memory for each of {} connections kept after a request", grouped(count as u64)),
+            kept_connections(count).await?,
+        ),
+    ])
+}
+
+async fn parked_agents(count: usize) -> anyhow::Result<f64> {
     let instance = Instance::start()?;
     instance.until_parked(0).await?;
     let before = instance.resident_bytes()?;
-    let mut agents = Vec::with_capacity(polls);
-    for id in 1..=polls as u64 {
+    let mut agents = Vec::with_capacity(count);
+    for id in 1..=count as u64 {
         let mut agent = Agent::open(instance.address(), &instance.agent_headers(id)?).await?;
         agent.park().await?;
         agents.push(agent);
     }
-    instance.until_parked(polls).await?;
-    let grown = instance.resident_bytes()?.saturating_sub(before);
-    let mut each = Series::default();
-    each.push(grown as f64 / polls as f64);
-    let what = format!("resident memory for each of {} parked agents", grouped(polls as u64));
-    Ok(vec![Line::new(what, &each, Unit::KibiBytes).goal(GOAL_PARKED_BYTES, Unit::KibiBytes)])
+    instance.until_parked(count).await?;
+    each(&instance, before, count)
 }
 
-/// What the instance says of its table after so many agents have said hello.
-pub(crate) async fn locations(scene: &Scene) -> anyhow::Result<Vec<Line>> {
-    let customers = scene.effort.located;
+/// Each has asked how far away the instance is, as apps and agents do before they choose one.
+async fn kept_connections(count: usize) -> anyhow::Result<f64> {
     let instance = Instance::start()?;
-    let head =
-        |id| Ok::<_, anyhow::Error>(format!("POST /connect HTTP/1.1\r\n{}", instance.agent_headers(id)?));
-    let mut caller = Caller::open(instance.address(), &head(1)?, Expect::Done).await?;
-    for id in 1..=customers {
-        caller.set_head(&head(id)?);
+    instance.until_parked(0).await?;
+    let before = instance.resident_bytes()?;
+    let mut callers = Vec::with_capacity(count);
+    for _ in 0..count {
+        let mut caller = Caller::open(instance.address(), "POST /ping HTTP/1.1\r\n", Expect::Done).await?;
         caller.call().await?;
+        callers.push(caller);
     }
-    let table = instance.status().await?.locations;
-    if table.entries != customers {
-        bail!("{} of {customers} customers are in the table", table.entries);
-    }
-    let mut each = Series::default();
-    each.push(table.bytes_per_entry);
-    let what = format!("location table for each of {} customers", grouped(customers));
-    Ok(vec![Line::new(what, &each, Unit::Bytes).goal(GOAL_LOCATION_BYTES, Unit::Bytes)])
+    each(&instance, before, count)
+}
+
+fn each(instance: &Instance, before: u64, count: usize) -> anyhow::Result<f64> {
+    Ok(instance.resident_bytes()?.saturating_sub(before) as f64 / count as f64)
 }

@@ -1,13 +1,17 @@
 //! What is measured, a file for each kind of row.
 
+mod announce;
 mod charts;
 mod front;
 mod latency;
+mod locations;
 mod lost;
 mod memory;
+mod rathole;
 mod registrations;
 mod reports;
 mod samples;
+mod through;
 mod transactions;
 mod worker;
 
@@ -20,6 +24,7 @@ use crate::{
     load::{Expect, Load, StandIn, Turn, echo},
     machine,
     nginx::{ANSWERED, Nginx, PROXIED},
+    plain::Plain,
     serve::Instance,
     table::Line,
 };
@@ -40,10 +45,16 @@ pub(crate) enum RowName {
     Registrations,
     /// The time that one transaction takes while nothing else happens.
     Latency,
-    /// Memory of parked agents.
+    /// The same where agent and app go through nginx.
+    FrontLatency,
+    /// Another program that carries what is behind NAT.
+    Rathole,
+    /// Memory of parked agents, and of connections that wait.
     Parked,
-    /// Memory of the location table.
+    /// Memory and speed of the location table.
     Locations,
+    /// Where agents are, told to other servers.
+    Announce,
     /// Samples into their archives.
     Samples,
     /// Charts of archives.
@@ -66,14 +77,17 @@ pub(crate) enum RowName {
 
 impl RowName {
     /// In the order of the table.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Small,
         Self::Middle,
         Self::Large,
         Self::Registrations,
         Self::Latency,
+        Self::FrontLatency,
+        Self::Rathole,
         Self::Parked,
         Self::Locations,
+        Self::Announce,
         Self::Samples,
         Self::Charts,
         Self::Reports,
@@ -98,12 +112,16 @@ pub(crate) struct Scene {
     pub(crate) effort: Effort,
     /// The measure, if it is installed.
     pub(crate) nginx: Option<Nginx>,
+    /// The measure of the HTTP library.
+    pub(crate) plain: Plain,
+    /// Another program that does what an instance does, if it is installed.
+    pub(crate) rathole: Option<PathBuf>,
     /// The measure of archives and charts, if it is installed.
     pub(crate) rrdtool: Option<PathBuf>,
     /// nginx's module, if it was built and nginx is there.
     pub(crate) module: Option<PathBuf>,
-    /// Behind nginx.
-    _echo: StandIn,
+    /// Behind nginx and rathole.
+    echo: StandIn,
 }
 
 impl Scene {
@@ -117,6 +135,10 @@ impl Scene {
                 None
             }
         };
+        let rathole = crate::rathole::find()?;
+        if rathole.is_none() {
+            eprintln!("rathole: not installed (scripts/rathole.sh does it): its columns stay empty");
+        }
         let rrdtool = machine::find("rrdtool");
         if rrdtool.is_none() {
             eprintln!("rrdtool is not installed (`scripts/setup.sh tests` does it): its columns stay empty");
@@ -127,7 +149,7 @@ impl Scene {
                 "nginx's module is not there (scripts/module.sh builds it): rows of the front are left out"
             );
         }
-        Ok(Self { effort, nginx, rrdtool, module, _echo: echo })
+        Ok(Self { effort, nginx, plain: Plain::start()?, rathole, rrdtool, module, echo })
     }
 }
 
@@ -139,8 +161,11 @@ pub(crate) async fn measure(row: RowName, scene: &Scene) -> anyhow::Result<Vec<L
         RowName::Large => transactions::measure(scene, &transactions::LARGE).await,
         RowName::Registrations => registrations::measure(scene).await,
         RowName::Latency => latency::measure(scene).await,
+        RowName::FrontLatency => through::measure(scene).await,
+        RowName::Rathole => rathole::measure(scene).await,
         RowName::Parked => memory::parked(scene).await,
-        RowName::Locations => memory::locations(scene).await,
+        RowName::Locations => locations::measure(scene).await,
+        RowName::Announce => announce::measure(scene).await,
         RowName::Samples => samples::measure(scene).await,
         RowName::Charts => charts::measure(scene).await,
         RowName::Reports => reports::measure(scene).await,
@@ -158,12 +183,21 @@ const POLLS: usize = 2;
 
 /// Agents for `customers`, parked when this returns.
 async fn agents(instance: &Instance, customers: RangeInclusive<u64>) -> anyhow::Result<Load> {
+    agents_through(instance.address(), instance, customers).await
+}
+
+/// The same through a front.
+async fn agents_through(
+    front: SocketAddr,
+    instance: &Instance,
+    customers: RangeInclusive<u64>,
+) -> anyhow::Result<Load> {
     let mut load = Load::new();
     let mut polls = 0;
     for id in customers {
         let headers = instance.agent_headers(id)?;
         for _ in 0..POLLS {
-            load.serve(instance.address(), &headers).await?;
+            load.serve(front, instance.port(), &headers).await?;
             polls += 1;
         }
     }
@@ -205,7 +239,18 @@ async fn nginx_turn(
     Ok(turn)
 }
 
-/// The head of a request for nginx.
+/// One turn of the bare server of hyper.
+async fn plain_turn(scene: &Scene, callers: u64, expect: Expect) -> anyhow::Result<Turn> {
+    let mut load = Load::new();
+    for _ in 0..callers {
+        load.call(scene.plain.address(), &proxied_head("/"), expect).await?;
+    }
+    let turn = load.turn(&scene.effort, || scene.plain.cpu()).await?;
+    tell("hyper alone", turn);
+    Ok(turn)
+}
+
+/// The head of a request for nginx, or for whoever sends bodies back.
 fn proxied_head(path: &str) -> String {
     format!("POST {path} HTTP/1.1\r\nContent-Type: application/octet-stream\r\n")
 }

@@ -1,6 +1,6 @@
 # Everything that people and CI do with this repository.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests run module test lint fmt bench torture fuzz
+.PHONY: help setup setup-tests run module test lint fmt bench instructions torture fuzz
 
 SWITCHBOARD = target/release/switchboard
 DEMO = var/demo
@@ -14,7 +14,7 @@ help: ## say what can be made
 setup: ## install what is missing: nginx and build needs, from Debian's packages
 	@scripts/setup.sh
 
-setup-tests: ## the same, and what tests need: PostgreSQL, mail server, browser
+setup-tests: ## the same, and what tests and measurements need: PostgreSQL, mail server, browser, valgrind
 	@scripts/setup.sh tests
 
 run: setup ## build, and bring up one server with a demo agent and a demo app
@@ -51,8 +51,12 @@ fmt: ## format the sources
 
 bench: setup-tests ## measure, and print one table
 	@scripts/module.sh || echo "module: not built, the lines above say why; the rows of the front are left out"
+	@scripts/rathole.sh || true
 	cargo build --release --locked
 	cargo run --release --locked -p switchboard-bench
+
+instructions: setup-tests ## count an instance's instructions; fails if they grew; ACCEPT=1 takes the new counts as right
+	cargo run --release --locked -p switchboard-bench -- instructions $(if $(ACCEPT),--accept)
 
 torture: setup ## kill instances for TORTURE_SECONDS while customers register; fails if an ID is given twice
 	cargo build --release --locked

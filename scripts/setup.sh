@@ -5,7 +5,7 @@ set -eu
 
 PACKAGES="nginx curl ca-certificates build-essential librrd-dev libclang-dev pkg-config fonts-dejavu-core"
 if [ "${1:-}" = tests ]; then
-    PACKAGES="$PACKAGES postgresql python3-aiosmtpd rrdtool chromium chromium-driver"
+    PACKAGES="$PACKAGES postgresql python3-aiosmtpd rrdtool valgrind chromium chromium-driver"
 fi
 POLICY=/usr/sbin/policy-rc.d
 CLUSTERS=/etc/postgresql-common/createcluster.d/switchboard.conf

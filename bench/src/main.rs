@@ -12,11 +12,13 @@
 //! | `load` | callers and agents, the load |
 //! | `rows` | what is measured |
 //! | `figures`, `table` | from samples to the table |
+//! | `instructions` | by itself: how many instructions a request takes, and how many it may |
 
 mod cpu;
 mod effort;
 mod figures;
 mod front;
+mod instructions;
 mod load;
 mod machine;
 mod monitor;
@@ -30,7 +32,12 @@ mod serve;
 mod table;
 mod talker;
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
@@ -50,6 +57,8 @@ use crate::{
 
 /// The whole run ends within this, done or not.
 const RUN_MAX: Duration = Duration::from_secs(900);
+/// The same of counting instructions.
+const COUNT_MAX: Duration = Duration::from_secs(180);
 /// The command by which this program draws for itself.
 const DRAW: &str = "draw";
 
@@ -69,6 +78,15 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Inner {
+    /// Counts the instructions of one instance for each transaction, poll and hello, and compares them with what they may be.
+    Instructions {
+        /// Takes what is counted now as what they may be.
+        #[arg(long)]
+        accept: bool,
+        /// What they may be.
+        #[arg(long, value_name = "FILE", default_value = "bench/instructions.toml")]
+        bounds: PathBuf,
+    },
     /// What this program starts as the server under load.
     #[command(hide = true)]
     ServeInstance {
@@ -102,6 +120,7 @@ fn main() -> ExitCode {
         Some(Inner::ServePlain) => plain::serve(),
         Some(Inner::Talk { folder, monitor }) => talker::talk(&folder, monitor),
         Some(Inner::Draw) => switchboard_archive::serve_drawing().map_err(Into::into),
+        Some(Inner::Instructions { accept, bounds }) => count(accept, &bounds),
         None => bench(cli.quick, cli.only),
     };
     match done {
@@ -126,20 +145,30 @@ fn bench(quick: bool, only: Option<RowName>) -> anyhow::Result<()> {
     if cfg!(debug_assertions) {
         eprintln!("this is a debug build: its numbers mean nothing");
     }
+    println!("{}", run(RUN_MAX, measure(effort, only))?);
+    Ok(())
+}
+
+#[allow(clippy::print_stdout, reason = "the table is what this is for")]
+fn count(accept: bool, bounds: &Path) -> anyhow::Result<()> {
+    let counted = run(COUNT_MAX, instructions::count())?;
+    println!("{counted}");
+    instructions::compare(&counted, bounds, accept)
+}
+
+/// Does `work` within `most`. However it ends, what was started ends with it: the servers are owned by `work`.
+fn run<T>(most: Duration, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let table = runtime.block_on(async {
-        let run = timeout(RUN_MAX, measure(effort, only));
+    runtime.block_on(async {
+        let work = timeout(most, work);
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        // However it ends, what was started ends with it: the servers are owned by `measure`.
         tokio::select! {
-            done = run => done.with_context(|| format!("not done after {RUN_MAX:?}, given up"))?,
+            done = work => done.with_context(|| format!("not done after {most:?}, given up"))?,
             _ = terminate.recv() => bail!("stopped"),
             _ = interrupt.recv() => bail!("stopped"),
         }
-    })?;
-    println!("{table}");
-    Ok(())
+    })
 }
 
 async fn measure(effort: Effort, only: Option<RowName>) -> anyhow::Result<Table> {

@@ -1,10 +1,11 @@
 //! One instance under load, as a process of its own, so that its CPU time can be told from the callers'.
 
 use std::{
-    io::{self, BufRead, BufReader, Read},
+    hint::black_box,
+    io::{self, BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     thread,
     time::Duration,
 };
@@ -25,6 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// A running instance; ended when dropped.
 pub(crate) struct Instance {
     process: Child,
+    said: BufReader<ChildStdout>,
     port: u16,
     keys: KeyRing,
     _folder: TempDir,
@@ -51,16 +53,30 @@ fn config(port: u16, folder: &Path, servers: Vec<ServerName>) -> Config {
     config
 }
 
-/// Serves until standard input ends, as it does when the process that started this one is gone.
+/// What an instance says when [`part_ends`] has been called.
+const PART_ENDED: &str = "part ended";
+
+/// Serves until standard input ends, as it does when the process that started this one is gone. With each byte from there a part
+/// ends.
 pub(crate) fn serve(port: u16, folder: &Path, servers: Vec<ServerName>) -> anyhow::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build_local(Default::default())?;
     let (held, gone) = oneshot::channel::<()>();
     thread::spawn(move || {
-        let _ = io::copy(&mut io::stdin().lock().by_ref(), &mut io::sink());
+        while matches!(io::stdin().read(&mut [0]), Ok(1)) {
+            part_ends();
+            // Who asked has gone: so does standard input.
+            let _ = writeln!(io::stdout(), "{PART_ENDED}");
+        }
         drop(held);
     });
     let stop = async move { drop(gone.await) };
     Ok(runtime.block_on(switchboard_instance::run(config(port, folder, servers), port, None, stop))?)
+}
+
+/// Does nothing. A profiler is told to write down what it has counted, and to begin anew, when this is called.
+#[inline(never)]
+fn part_ends() {
+    black_box(());
 }
 
 impl Instance {
@@ -88,7 +104,7 @@ impl Instance {
         let range =
             IdRange::from_numbers(MASTER_RANGE.0, MASTER_RANGE.1).context("the master's range is empty")?;
         drop(Ledger::init_master(&config.master_range_file(port), range)?);
-        let process = command
+        let mut process = command
             .arg("serve-instance")
             .arg(port.to_string())
             .arg(folder.path())
@@ -97,14 +113,25 @@ impl Instance {
             .stdout(Stdio::piped())
             .spawn()
             .context("the instance cannot be started")?;
-        let mut instance = Self { process, port, keys: KeyRing::new([key]), _folder: folder };
-        let stdout = instance.process.stdout.take().context("the instance has no standard output")?;
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        if !line.starts_with("listening on ") {
-            bail!("the instance at port {port} does not start; what it said is above");
-        }
+        let said = BufReader::new(process.stdout.take().context("the instance has no standard output")?);
+        let mut instance = Self { process, said, port, keys: KeyRing::new([key]), _folder: folder };
+        instance.until_it_says("listening on ")?;
         Ok(instance)
+    }
+
+    /// Ends one part of what a profiler of the instance counts, and begins the next; see [`part_ends`].
+    pub(crate) fn end_part(&mut self) -> anyhow::Result<()> {
+        self.process.stdin.as_mut().context("the instance has no standard input")?.write_all(b"\n")?;
+        self.until_it_says(PART_ENDED)
+    }
+
+    fn until_it_says(&mut self, beginning: &str) -> anyhow::Result<()> {
+        let mut line = String::new();
+        self.said.read_line(&mut line)?;
+        if !line.starts_with(beginning) {
+            bail!("the instance at port {} does not say `{beginning}`; what it said is above", self.port);
+        }
+        Ok(())
     }
 
     /// Where it listens.

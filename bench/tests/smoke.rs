@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 use std::{
+    fs,
     path::Path,
     process::{Command, Output},
 };
@@ -28,20 +29,45 @@ fn number(cell: &str) -> f64 {
 
 #[test]
 fn transactions_are_measured() {
-    for row in ["1k", "4m"] {
+    for (row, count) in [("1k", 3), ("4m", 2)] {
         let lines = lines(&bench(&["--quick", "--only", row]));
-        assert_eq!(lines.len(), 2);
+        assert_eq!(lines.len(), count, "{row}");
         assert!(lines.iter().all(|line| number(&line[1]) > 0.0), "{lines:?}");
     }
 }
 
 #[test]
 fn registrations_latency_and_memory_are_measured() {
-    for (row, count) in [("registrations", 1), ("latency", 2), ("parked", 1), ("locations", 1)] {
+    for (row, count) in [("registrations", 1), ("latency", 4), ("parked", 2), ("locations", 6)] {
         let lines = lines(&bench(&["--quick", "--only", row]));
         assert_eq!(lines.len(), count, "{row}");
         assert!(lines.iter().all(|line| number(&line[1]) > 0.0), "{lines:?}");
     }
+}
+
+#[test]
+fn other_servers_and_other_programs_are_measured() {
+    for (row, count) in [("announce", 6), ("rathole", 4), ("front-latency", 3)] {
+        let lines = lines(&bench(&["--quick", "--only", row]));
+        assert_eq!(lines.len(), count, "{row}");
+        assert!(lines.iter().all(|line| number(&line[1]) > 0.0), "{lines:?}");
+    }
+}
+
+#[test]
+#[cfg_attr(debug_assertions, ignore = "callgrind makes the instance slow enough: `cargo test --release`")]
+fn too_many_instructions_are_refused_with_the_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bounds.toml");
+    let file = file.to_str().unwrap();
+    assert!(bench(&["instructions", "--accept", "--bounds", file]).status.success());
+    assert!(bench(&["instructions", "--bounds", file]).status.success());
+    let text = fs::read_to_string(file).unwrap();
+    fs::write(file, text.replace("instructions = ", "instructions = 1 # ")).unwrap();
+    let output = bench(&["instructions", "--bounds", file]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("poll: ") && said.contains("ACCEPT=1"), "{said}");
 }
 
 #[test]

@@ -37,6 +37,18 @@ impl Agent {
         Ok(self.wire.send(self.poll.as_bytes(), &[]).await?)
     }
 
+    /// Waits until the poll is given back without a request, as the oldest is when there is one too many.
+    ///
+    /// # Errors
+    /// The connection failed, or something else came.
+    pub(crate) async fn released(&mut self) -> anyhow::Result<()> {
+        let answer = self.wire.answer().await?;
+        if answer.status != 200 || !answer.nobody || answer.length > 0 {
+            bail!("status {} and {} bytes to a poll that was to be given back", answer.status, answer.length);
+        }
+        Ok(())
+    }
+
     /// Answers requests for ever.
     ///
     /// # Errors

@@ -182,7 +182,7 @@ pub(crate) async fn measure(row: RowName, scene: &Scene) -> anyhow::Result<Vec<L
 const POLLS: usize = 2;
 
 /// Agents for `customers`, parked when this returns.
-async fn agents(instance: &Instance, customers: RangeInclusive<u64>) -> anyhow::Result<Load> {
+pub(crate) async fn agents(instance: &Instance, customers: RangeInclusive<u64>) -> anyhow::Result<Load> {
     agents_through(instance.address(), instance, customers).await
 }
 
@@ -206,7 +206,7 @@ async fn agents_through(
 }
 
 /// The head of an app's request.
-fn app_head(instance: &Instance, id: u64) -> String {
+pub(crate) fn app_head(instance: &Instance, id: u64) -> String {
     format!(
         "POST /client/{} HTTP/1.1\r\nContent-Type: application/octet-stream\r\nX-IWP-ProductUnivId: {id}\r\n",
         instance.port()

@@ -1,0 +1,53 @@
+//! An instance whose instructions callgrind counts.
+
+use std::{fs, path::PathBuf, process::Command};
+
+use anyhow::Context;
+use tempfile::TempDir;
+
+use super::profile::Profile;
+use crate::{machine, serve::Instance};
+
+/// The function at which callgrind writes down what it has counted, and begins anew.
+const PART_ENDS: &str = "--dump-before=*serve::part_ends*";
+
+/// A running instance under callgrind; ended when dropped.
+pub(crate) struct Watched {
+    /// The instance; everything takes it some fifty times as long as it does by itself.
+    pub(crate) instance: Instance,
+    /// Parts that have ended.
+    parts: usize,
+    folder: TempDir,
+}
+
+impl Watched {
+    /// Starts this program again as an instance, in valgrind.
+    ///
+    /// # Errors
+    /// valgrind is not installed, or the instance does not start.
+    pub(crate) fn start() -> anyhow::Result<Self> {
+        let valgrind = machine::find("valgrind")
+            .context("valgrind is not installed; `scripts/setup.sh tests` installs it")?;
+        let folder = tempfile::tempdir()?;
+        let mut command = Command::new(valgrind);
+        command
+            .args(["--tool=callgrind", "--compress-strings=no", "--compress-pos=no", PART_ENDS])
+            .arg(format!("--callgrind-out-file={}", folder.path().join("out").display()))
+            .arg(format!("--log-file={}", folder.path().join("log").display()))
+            .arg(std::env::current_exe()?);
+        let instance = Instance::launch(command, &[], rand::random())
+            .context("an instance in valgrind; does `valgrind --tool=callgrind true` work here?")?;
+        Ok(Self { instance, parts: 0, folder })
+    }
+
+    /// Ends a part, and gives what was counted in it.
+    pub(crate) fn end_part(&mut self) -> anyhow::Result<Profile> {
+        self.instance.end_part()?;
+        self.parts += 1;
+        let file: PathBuf = self.folder.path().join(format!("out.{}", self.parts));
+        let text = fs::read_to_string(&file).with_context(|| {
+            format!("{}: callgrind wrote nothing; is the program stripped of its names?", file.display())
+        })?;
+        Profile::parse(&text)
+    }
+}

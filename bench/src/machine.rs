@@ -15,21 +15,23 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
     folders.map(|folder| folder.join(program)).find(runs)
 }
 
-/// One line: processor, cores, kernel, programs with their versions.
-pub(crate) fn describe(nginx: Option<&str>, rrdtool: Option<&str>) -> String {
+/// One line: processor, cores, kernel, and programs with their versions, if they are there.
+pub(crate) fn describe(programs: &[(&str, Option<String>)]) -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let build = if cfg!(debug_assertions) { ", debug build" } else { "" };
-    format!(
-        "{}, {cores} {}; Linux {}; Switchboard {}{build}; nginx {}; rrdtool {}",
+    let line = format!(
+        "{}, {cores} {}; Linux {}; Switchboard {}{build}",
         processor(&info).unwrap_or(std::env::consts::ARCH),
         if cores == 1 { "core" } else { "cores" },
         kernel.trim(),
         env!("CARGO_PKG_VERSION"),
-        nginx.unwrap_or("absent"),
-        rrdtool.unwrap_or("absent"),
-    )
+    );
+    let program = |(name, version): &(_, Option<String>)| {
+        format!("; {name} {}", version.as_deref().unwrap_or("absent"))
+    };
+    line + &programs.iter().map(program).collect::<String>()
 }
 
 fn processor(info: &str) -> Option<&str> {

@@ -50,7 +50,6 @@ use tokio::{
 
 use crate::{
     effort::Effort,
-    nginx::Nginx,
     rows::{RowName, Scene},
     table::Table,
 };
@@ -174,8 +173,10 @@ fn run<T>(most: Duration, work: impl Future<Output = anyhow::Result<T>>) -> anyh
 async fn measure(effort: Effort, only: Option<RowName>) -> anyhow::Result<Table> {
     let scene = Scene::set(effort).await?;
     let rrdtool = scene.rrdtool.as_deref().map(rrdtool::version).transpose()?;
-    let nginx = scene.nginx.as_ref().map(Nginx::version);
-    let mut table = Table::new(machine::describe(nginx, rrdtool.as_deref()));
+    let rathole = scene.rathole.as_deref().map(rathole::version).transpose()?;
+    let nginx = scene.nginx.as_ref().map(|nginx| nginx.version().to_owned());
+    let programs = [("nginx", nginx), ("rathole", rathole), ("rrdtool", rrdtool)];
+    let mut table = Table::new(machine::describe(&programs));
     for row in RowName::ALL.into_iter().filter(|row| only.is_none_or(|only| only == *row)) {
         let lines = rows::measure(row, &scene).await.with_context(|| format!("row {row}"))?;
         table.lines.extend(lines);

@@ -42,6 +42,14 @@ pub(crate) fn find() -> anyhow::Result<Option<PathBuf>> {
     Ok(if installed.is_file() { Some(installed) } else { machine::find("rathole") })
 }
 
+/// Its version, such as `0.5.0`.
+pub(crate) fn version(program: &Path) -> anyhow::Result<String> {
+    let said = Command::new(program).arg("--version").output()?.stdout;
+    let said = String::from_utf8_lossy(&said);
+    let version = said.lines().find_map(|line| line.strip_prefix("Build Version:"));
+    Ok(version.unwrap_or_default().trim().to_owned())
+}
+
 impl Rathole {
     /// Starts both, with `service` behind the client; it is reached when this returns.
     pub(crate) async fn start(program: &Path, service: SocketAddr) -> anyhow::Result<Self> {

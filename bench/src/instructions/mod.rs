@@ -63,7 +63,9 @@ pub(crate) fn compare(counted: &Counted, path: &Path, accept: bool) -> anyhow::R
     let file = || path.display().to_string();
     let text = match fs::read_to_string(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && accept => String::new(),
-        read => read.with_context(|| format!("{}: what is allowed cannot be read", file()))?,
+        read => read.with_context(|| {
+            format!("{}: what is allowed cannot be read; `make instructions ACCEPT=1` writes it", file())
+        })?,
     };
     let mut bounds = Bounds::parse(&text).with_context(file)?;
     let said = counted.0.iter().map(|each| bounds.judge(each.name, each.total));

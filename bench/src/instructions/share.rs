@@ -92,7 +92,10 @@ mod tests {
     const STAGES: &[Stage] =
         &[Stage { name: "one", patterns: &["one", "/one.rs"] }, Stage { name: "two", patterns: &["two"] }];
 
-    fn text(functions: &[(&str, u64, &[(&str, u64)])]) -> String {
+    /// A function's name, its own instructions, and whom it calls at what cost.
+    type Known<'a> = (&'a str, u64, &'a [(&'a str, u64)]);
+
+    fn text(functions: &[Known<'_>]) -> String {
         let mut text = String::new();
         for (name, own, calls) in functions {
             text += &format!("fl=/src/lib.rs\nfn={name}\n1 {own}\n");

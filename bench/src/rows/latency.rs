@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
+    effort::Effort,
     figures::{Series, Unit, percentile},
     load::{Caller, Expect},
     nginx::PROXIED,
@@ -16,13 +17,21 @@ pub(super) const BODY_BYTES: usize = 1 << 10;
 /// A transaction is two crossings, to the agent and back, where an echo is one.
 const GOAL: Bound = Bound::AtMost(2.0);
 
+/// Turns in which the calls of a round are done: so short that what else happens on the machine meets everyone.
+const TURNS: usize = 10;
+
 /// Times of calls one at a time, of all turns together.
 #[derive(Default)]
 pub(super) struct Times(Vec<Duration>);
 
+/// Turns of so many calls each, as `effort` has it.
+pub(super) fn turns(effort: &Effort) -> (usize, usize) {
+    (effort.rounds * TURNS, effort.calls / TURNS)
+}
+
 /// Lets the instance, hyper alone and nginx take turns; their samples are taken together, not by the turn.
 pub(crate) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Line>> {
-    let calls = scene.effort.calls;
+    let (turns, calls) = turns(&scene.effort);
     let (mut ours, mut plain, mut proxied) = (Times::default(), Times::default(), Times::default());
     let instance = Instance::start()?;
     let mut load = agents(&instance, 1..=1).await?;
@@ -33,7 +42,7 @@ pub(crate) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Line>> {
         Some(nginx) => Some(Caller::open(nginx, &proxied_head(PROXIED), expect).await?),
         None => None,
     };
-    for _ in 0..scene.effort.rounds {
+    for _ in 0..turns {
         load.during(ours.take(calls, &mut app, 1)).await?;
         plain.take(calls, &mut bare, 1).await?;
         if let Some(caller) = &mut behind {

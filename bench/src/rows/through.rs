@@ -12,7 +12,7 @@ use crate::{
     load::{Caller, Expect, Load, Turn},
     rows::{
         Scene, agents_through, app_head,
-        latency::{BODY_BYTES, Times},
+        latency::{self, BODY_BYTES, Times},
         proxied_head, tell,
     },
     serve::Instance,
@@ -55,16 +55,16 @@ async fn before(port: u16) -> anyhow::Result<Front> {
 
 impl Stage<'_> {
     async fn latency(&self) -> anyhow::Result<Vec<Line>> {
-        let effort = &self.scene.effort;
+        let (turns, calls) = latency::turns(&self.scene.effort);
         let (mut ours, mut twice) = (Times::default(), Times::default());
         let address = self.front.address()?;
         let mut load = agents_through(address, &self.instance, TIMED..=TIMED).await?;
         let expect = Expect::Echo(BODY_BYTES);
         let mut app = Caller::open(address, &app_head(&self.instance, TIMED), expect).await?;
         let mut caller = Caller::open(self.bare.address()?, &proxied_head("/echo"), expect).await?;
-        for _ in 0..effort.rounds {
-            load.during(ours.take(effort.calls, &mut app, 1)).await?;
-            twice.take(effort.calls, &mut caller, REQUESTS).await?;
+        for _ in 0..turns {
+            load.during(ours.take(calls, &mut app, 1)).await?;
+            twice.take(calls, &mut caller, REQUESTS).await?;
         }
         let lines = ours.lines(
             "of one transaction of 1 KiB, idle, agent and app through nginx; nginx twice: two requests proxied to hyper alone",

@@ -9,7 +9,7 @@ FUZZ_SECONDS ?= 60
 TORTURE_SECONDS ?= 120
 
 help: ## say what can be made
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 19
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 setup: ## install what is missing: nginx and build needs, from Debian's packages
 	@scripts/setup.sh

@@ -11,7 +11,7 @@ use std::{
 use anyhow::bail;
 use switchboard_fleet::KeyRing;
 use tokio::{
-    task::JoinSet,
+    task::{JoinSet, spawn_blocking},
     time::{interval_at, sleep},
 };
 
@@ -54,7 +54,9 @@ pub(crate) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Line>> {
     let alone = connect(&Arc::new(Instance::start()?), time).await?;
     let customers = FIRST + PER_SECOND * time.as_secs();
     let hearers = Hearers::start(SERVERS, &KeyRing::new([key]), usize::try_from(customers)?).await?;
-    let instance = Arc::new(Instance::start_among(&hearers.names()?, key)?);
+    let names = hearers.names()?;
+    // Elsewhere: it greets the others before it serves, and they are here.
+    let instance = Arc::new(spawn_blocking(move || Instance::start_among(&names, key)).await??);
     until_all_are_told(&instance, &hearers).await?;
     let (calls, bytes) = told(&hearers);
     let seen = connect(&instance, time).await?;
@@ -64,35 +66,35 @@ pub(crate) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Line>> {
         seen.per_second, seen.cores, alone.cores
     );
     let delays = delays(&hearers, &seen.connects).await?;
-    let each = |count: u64| Series::one(count as f64 / seen.elapsed.as_secs_f64());
-    let of = format!("{} agents connect per second, {SERVERS} other servers", grouped(PER_SECOND));
-    let (cores, cores_alone) = (Series::one(seen.cores), Series::one(alone.cores));
-    let cpu = format!("a core's share that the instance uses while {of}; to compare: without other servers");
-    let delay = |share, name: &str| {
+    let mut lines = spent(&seen, &alone, calls, bytes);
+    lines.extend([(0.5, "p50"), (0.99, "p99")].map(|(share, name)| {
         let time = Series::one(percentile(&delays, share).map(|time| time.as_secs_f64()));
-        Line::new(
-            format!("{name} from an agent's hello to the last server's hearing of it; {of}"),
-            &time,
-            Unit::Seconds,
-        )
-    };
-    let reached = Line::new(
-        "agents that connected per second, all servers told",
-        &Series::one(seen.per_second),
-        Unit::PerSecond,
-    );
-    Ok(vec![
-        reached.goal(PER_SECOND as f64, Unit::PerSecond),
+        let what = format!("{name} from an agent's hello to the last server's hearing of it; {}", of());
+        Line::new(what, &time, Unit::Seconds)
+    }));
+    Ok(lines)
+}
+
+/// What is behind each figure.
+fn of() -> String {
+    format!("{} agents connect per second, {SERVERS} other servers", grouped(PER_SECOND))
+}
+
+/// What it took.
+fn spent(seen: &Seen, alone: &Seen, calls: u64, bytes: u64) -> Vec<Line> {
+    let each = |count: u64| Series::one(count as f64 / seen.elapsed.as_secs_f64());
+    let (cores, cores_alone) = (Series::one(seen.cores), Series::one(alone.cores));
+    let reached = "agents that connected per second, all servers told";
+    let cpu = format!("a core's share that the instance uses; {}; to compare: without other servers", of());
+    let calls_are = format!("announcing calls to all servers together; {}", of());
+    let bytes_are = format!("bytes of those calls, heads and bodies; {}", of());
+    vec![
+        Line::new(reached, &Series::one(seen.per_second), Unit::PerSecond)
+            .goal(PER_SECOND as f64, Unit::PerSecond),
         Line::new(cpu, &cores, Unit::Share).beside(&cores, &cores_alone, Unit::Share),
-        Line::new(format!("announcing calls to all servers together; {of}"), &each(calls), Unit::PerSecond),
-        Line::new(
-            format!("bytes of those calls, heads and bodies; {of}"),
-            &each(bytes),
-            Unit::BytesPerSecond,
-        ),
-        delay(0.5, "p50"),
-        delay(0.99, "p99"),
-    ])
+        Line::new(calls_are, &each(calls), Unit::PerSecond),
+        Line::new(bytes_are, &each(bytes), Unit::BytesPerSecond),
+    ]
 }
 
 /// One agent connects until all servers have heard of it: then they have been greeted, and take announcements.

@@ -7,9 +7,14 @@ use std::{fmt, time::Duration};
 pub(crate) struct Series(Vec<f64>);
 
 impl Series {
-    /// One sample, or none.
-    pub(crate) fn one(sample: impl Into<Option<f64>>) -> Self {
-        Self(sample.into().into_iter().collect())
+    /// Of a single turn.
+    pub(crate) fn one(sample: f64) -> Self {
+        Self(vec![sample])
+    }
+
+    /// Of a single time, in seconds, if there is one.
+    pub(crate) fn of(time: Option<Duration>) -> Self {
+        Self(time.map(|time| time.as_secs_f64()).into_iter().collect())
     }
 
     /// Adds the sample of one more turn.

@@ -46,6 +46,22 @@ fn registrations_latency_and_memory_are_measured() {
 }
 
 #[test]
+fn archives_and_charts_are_measured_beside_rrdtool() {
+    for row in ["samples", "charts"] {
+        let lines = lines(&bench(&["--quick", "--only", row]));
+        assert_eq!(lines.len(), 1, "{row}");
+        assert!(lines.iter().all(|line| number(&line[1]) > 0.0 && number(&line[4]) > 0.0), "{lines:?}");
+    }
+}
+
+#[test]
+fn the_worker_library_is_measured() {
+    let lines = lines(&bench(&["--quick", "--only", "worker"]));
+    assert_eq!(lines.len(), 2);
+    assert!(number(&lines[1][1]) > 0.0, "{lines:?}");
+}
+
+#[test]
 fn other_servers_and_other_programs_are_measured() {
     for (row, count) in [("announce", 6), ("rathole", 4), ("front-latency", 3)] {
         let lines = lines(&bench(&["--quick", "--only", row]));
@@ -68,22 +84,6 @@ fn too_many_instructions_are_refused_with_the_way_out() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("poll: ") && said.contains("ACCEPT=1"), "{said}");
-}
-
-#[test]
-fn archives_and_charts_are_measured_beside_rrdtool() {
-    for row in ["samples", "charts"] {
-        let lines = lines(&bench(&["--quick", "--only", row]));
-        assert_eq!(lines.len(), 1, "{row}");
-        assert!(lines.iter().all(|line| number(&line[1]) > 0.0 && number(&line[4]) > 0.0), "{lines:?}");
-    }
-}
-
-#[test]
-fn the_worker_library_is_measured() {
-    let lines = lines(&bench(&["--quick", "--only", "worker"]));
-    assert_eq!(lines.len(), 2);
-    assert!(number(&lines[1][1]) > 0.0, "{lines:?}");
 }
 
 /// The monitor is another crate's program, which the tests of the whole workspace build too.

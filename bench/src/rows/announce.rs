@@ -68,7 +68,7 @@ pub(crate) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Line>> {
     let delays = delays(&hearers, &seen.connects).await?;
     let mut lines = spent(&seen, &alone, calls, bytes);
     lines.extend([(0.5, "p50"), (0.99, "p99")].map(|(share, name)| {
-        let time = Series::one(percentile(&delays, share).map(|time| time.as_secs_f64()));
+        let time = Series::of(percentile(&delays, share));
         let what = format!("{name} from an agent's hello to the last server's hearing of it; {}", of());
         Line::new(what, &time, Unit::Seconds)
     }));

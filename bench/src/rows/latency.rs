@@ -84,6 +84,6 @@ impl Times {
     fn percentile(&self, share: f64) -> Series {
         let mut sorted = self.0.clone();
         sorted.sort_unstable();
-        Series::one(percentile(&sorted, share).map(|time| time.as_secs_f64()))
+        Series::of(percentile(&sorted, share))
     }
 }

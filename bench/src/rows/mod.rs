@@ -49,12 +49,12 @@ pub(crate) enum RowName {
     FrontLatency,
     /// Another program that carries what is behind NAT.
     Rathole,
+    /// Where agents are, told to other servers.
+    Announce,
     /// Memory of parked agents, and of connections that wait.
     Parked,
     /// Memory and speed of the location table.
     Locations,
-    /// Where agents are, told to other servers.
-    Announce,
     /// Samples into their archives.
     Samples,
     /// Charts of archives.
@@ -85,9 +85,9 @@ impl RowName {
         Self::Latency,
         Self::FrontLatency,
         Self::Rathole,
+        Self::Announce,
         Self::Parked,
         Self::Locations,
-        Self::Announce,
         Self::Samples,
         Self::Charts,
         Self::Reports,
@@ -163,9 +163,9 @@ pub(crate) async fn measure(row: RowName, scene: &Scene) -> anyhow::Result<Vec<L
         RowName::Latency => latency::measure(scene).await,
         RowName::FrontLatency => through::measure(scene).await,
         RowName::Rathole => rathole::measure(scene).await,
+        RowName::Announce => announce::measure(scene).await,
         RowName::Parked => memory::parked(scene).await,
         RowName::Locations => locations::measure(scene).await,
-        RowName::Announce => announce::measure(scene).await,
         RowName::Samples => samples::measure(scene).await,
         RowName::Charts => charts::measure(scene).await,
         RowName::Reports => reports::measure(scene).await,

@@ -6,6 +6,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, Method, StatusCode};
+use smallvec::SmallVec;
 use switchboard_fleet::{
     Age, CustomerId, InstanceName, KeyRing, ServerName, SignatureError,
     config::{Admit, Config},
@@ -31,9 +32,9 @@ pub(crate) enum Admission {
 
 /// Checks every `X-IWP-*` header: given once, visible ASCII, not too long.
 pub(crate) fn check_headers(headers: &impl Fields) -> Result<(), Refusal> {
-    let own = || headers.fields().filter(|(name, _)| starts_with_iwp(name));
-    for (place, (name, value)) in own().enumerate() {
-        if own().skip(place + 1).any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+    let own: SmallVec<[_; 8]> = headers.fields().filter(|(name, _)| starts_with_iwp(name)).collect();
+    for (place, (name, value)) in own.iter().enumerate() {
+        if own[..place].iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
             return Err(Refusal::bad("an X-IWP-* header is given more than once"));
         }
         if !value.iter().all(|byte| (b' '..=b'~').contains(byte)) {

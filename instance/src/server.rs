@@ -4,6 +4,7 @@ use std::{
     cell::RefCell,
     collections::HashMap,
     net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -28,6 +29,13 @@ use crate::{
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// A TLS handshake must be done within this.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// A peer that has been silent for so long is asked whether it is still there.
+const PROBE_AFTER: RangeInclusive<Duration> = Duration::from_secs(30)..=Duration::from_secs(60);
+/// How often it is asked again.
+const PROBE_EVERY: Duration = Duration::from_secs(10);
+/// How often it is asked in all.
+const PROBES: u32 = 4;
+
 /// Open connections by address, the front's left out.
 type Addresses = Rc<RefCell<HashMap<IpAddr, usize>>>;
 
@@ -87,14 +95,17 @@ fn admit(
 }
 
 /// The kernel asks a silent peer whether it is still there, so that half-open connections come to an end.
+///
+/// Not all connections of one age at one moment: what thousands of probes overflow on the way is lost again and again, and
+/// live peers with it.
 fn keep_alive(stream: &TcpStream) -> std::io::Result<()> {
-    let probes = socket2::TcpKeepalive::new()
-        .with_time(Duration::from_secs(30))
-        .with_interval(Duration::from_secs(10))
-        .with_retries(3);
+    let silence = rand::random_range(PROBE_AFTER);
+    let probes =
+        socket2::TcpKeepalive::new().with_time(silence).with_interval(PROBE_EVERY).with_retries(PROBES);
     let socket = socket2::SockRef::from(stream);
     socket.set_tcp_keepalive(&probes)?;
-    socket.set_tcp_user_timeout(Some(Duration::from_secs(60)))
+    // Also for what is sent and never acknowledged. The kernel takes it for probes in place of their number.
+    socket.set_tcp_user_timeout(Some(silence + PROBE_EVERY * PROBES))
 }
 
 /// Says why in one write that cannot block; over TLS there is no telling without a handshake.

@@ -30,6 +30,8 @@ use crate::{
 /// Bytes that are read ahead while a request is answered; what comes then waits in the system.
 const AHEAD_MAX: usize = 16 << 10;
 
+/// What is read at once where no body is expected: of a long one most is to be passed on as it is read, and not kept.
+const FILL_MAX: usize = 16 << 10;
 /// Up to this, data is copied behind a head: two writes, or one of two pieces, cost more.
 const TOGETHER_MAX: usize = 8 << 10;
 
@@ -193,7 +195,7 @@ impl Line {
 
     /// Reads once, into what is unread; `false` at the end.
     pub(crate) fn poll_fill(&self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        self.poll_read(cx, usize::MAX, |bytes| {
+        self.poll_read(cx, FILL_MAX, |bytes| {
             if !bytes.is_empty() {
                 self.unread().extend_from_slice(bytes);
             }

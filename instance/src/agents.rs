@@ -112,11 +112,22 @@ impl Parked {
     /// Waits for its end.
     pub(crate) fn poll(&mut self, line: &Rc<Line>, cx: &mut Context<'_>) -> Poll<Ended> {
         loop {
-            match ready!(line.poll_back(cx)) {
+            let waited = match line.poll_back(cx) {
+                // Nobody has so much to say before it has heard anything; and behind it the end would not be seen.
+                Poll::Pending if line.is_ahead_full() => return Poll::Ready(Ended::Cut),
+                waited => ready!(waited),
+            };
+            match waited {
                 Waited::Back(Back::Whole) => return Poll::Ready(Ended::Said),
                 Waited::Back(Back::Cut) | Waited::PeerLeft => return Poll::Ready(Ended::Cut),
                 Waited::Back(Back::Word) => {
                     self.say(line, line.take_word().unwrap_or_default());
+                    return Poll::Ready(Ended::Said);
+                }
+                // It was given back because the agent is gone.
+                Waited::Back(Back::Unused) if line.is_dead() => return Poll::Ready(Ended::Cut),
+                Waited::Back(Back::Unused) if self.hub.is_draining() => {
+                    self.say(line, leave(&self.hub));
                     return Poll::Ready(Ended::Said);
                 }
                 // The app that took this poll has gone before it said anything: wait for the next.

@@ -36,7 +36,7 @@ pub(crate) async fn answer(
     let path = head.path();
     let caller = address(line.peer, &*head, &hub.config);
     let admission = admit(&head.method, path, &headers, caller, &hub.keys, &hub.config.admit)?;
-    let body = Intake::new(line, announcement::BODY_MAX as u64, head.expects_continue);
+    let body = Intake::new(line, announcement::BODY_MAX as u64);
     let mut told = match route {
         FleetRoute::Hello => hello(&hub, level, admission, &headers)?,
         FleetRoute::Connected => connected(&hub, level, admission, &headers)?,

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::{Buf, BytesMut};
 use http::StatusCode;
 use tokio::time::timeout;
 
@@ -128,7 +129,11 @@ fn poll_request(hub: &Rc<Hub>, line: &Rc<Line>, seen: &mut usize, cx: &mut Conte
 
 /// Begins to answer the request that has been read, if it is whole.
 fn take_request(hub: &Rc<Hub>, line: &Rc<Line>, seen: &mut usize) -> Option<Todo> {
-    let ahead = line.ahead();
+    let ahead = match line.ahead() {
+        0 => 0,
+        _ => skip_empty_lines(&mut line.unread()),
+    };
+    *seen = (*seen).min(ahead);
     if ahead == 0 {
         line.watched.begin(Doing::Idle);
         return None;
@@ -149,6 +154,14 @@ fn take_request(hub: &Rc<Hub>, line: &Rc<Line>, seen: &mut usize) -> Option<Todo
             None
         }
     }
+}
+
+/// Skips what some callers put behind a body (RFC 9112 §2.2); gives how many bytes are left.
+fn skip_empty_lines(unread: &mut BytesMut) -> usize {
+    while unread.starts_with(b"\r\n") {
+        unread.advance(2);
+    }
+    unread.len()
 }
 
 /// Waits for a handler, unless a body on this line stands still for too long.
@@ -186,14 +199,17 @@ fn poll_send(line: &Rc<Line>, cx: &mut Context<'_>) -> Poll<Next> {
 ///
 /// # Errors
 /// What is wrong with the body.
-pub(crate) async fn drop_rest(line: &Rc<Line>) -> Result<(), Refusal> {
+pub(crate) async fn drop_rest(hub: &Hub, line: &Rc<Line>) -> Result<(), Refusal> {
     if line.is_request_over() || line.is_last() {
         return Ok(());
     }
-    let short = line.body().left().is_none_or(|left| left <= UNWANTED_BYTES_MAX);
-    let rest = Intake::new(line.clone(), UNWANTED_BYTES_MAX, false);
+    // Who waits to be told to go on is told the answer instead.
+    let short = line.body().left().is_none_or(|left| left <= UNWANTED_BYTES_MAX) && !line.waits_to_go_on();
+    // Before the sweep finds that nothing moves, and cuts.
+    let most = UNWANTED_TIME_MAX.min(hub.config.timeouts.stall.get() / 2);
+    let rest = Intake::new(line.clone(), UNWANTED_BYTES_MAX);
     if short {
-        match timeout(UNWANTED_TIME_MAX, rest.whole()).await {
+        match timeout(most, rest.whole()).await {
             Ok(Ok(_)) => return Ok(()),
             Ok(Err(refusal)) if refusal.status == StatusCode::BAD_REQUEST => return Err(refusal),
             _ => {}

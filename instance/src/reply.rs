@@ -83,7 +83,7 @@ fn bears_body(status: StatusCode) -> bool {
 
 async fn carry(hub: &Rc<Hub>, line: Rc<Line>, head: &Head, status: StatusCode, asked: Asked) -> Passage {
     let Asked { app, running } = asked;
-    let mut body = Intake::new(line, hub.config.limits.body_bytes, head.expects_continue);
+    let mut body = Intake::new(line, hub.config.limits.body_bytes);
     let outlet = Outlet::new(app, head.body.left().is_none(), hub.counters.bytes.clone());
     let passage = if bears_body(status) {
         poll_fn(|cx| poll_carry(cx, &mut body, &outlet)).await

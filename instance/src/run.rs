@@ -14,7 +14,7 @@ use switchboard_worker::Reporter;
 use tokio::{
     net::TcpListener,
     task::{AbortHandle, spawn_local},
-    time::{interval, sleep, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
 use crate::{
@@ -223,6 +223,8 @@ async fn sweep_forever(hub: Rc<Hub>) {
         reply: timeouts.no_reply.get(),
     };
     let mut ticks = interval(TICK);
+    // After a pause of the whole process nobody is late who had no chance to be heard.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut swept = Instant::now();
     loop {
         ticks.tick().await;

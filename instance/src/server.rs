@@ -128,11 +128,16 @@ struct Counted {
 }
 
 impl Place {
+    /// Of a connection that is not counted.
+    pub(crate) fn uncounted() -> Self {
+        Self { _counted: None }
+    }
+
     /// `None` if the address has as many as it may.
     fn take(addresses: &Addresses, address: IpAddr, hub: &Hub) -> Option<Self> {
         let most = hub.config.limits.connections_per_address;
         if most == 0 || is_front(address, &hub.config) {
-            return Some(Self { _counted: None });
+            return Some(Self::uncounted());
         }
         let mut all = addresses.borrow_mut();
         let open = all.entry(address).or_default();

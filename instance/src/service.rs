@@ -61,7 +61,7 @@ pub(crate) enum Said {
 
 /// Begins to answer a request.
 pub(crate) fn begin(hub: &Rc<Hub>, line: &Rc<Line>, head: Box<Head>) -> Todo {
-    *line.body() = head.body;
+    line.expect(head.body, head.expects_continue);
     if head.is_last {
         line.end_after_this();
     }
@@ -138,7 +138,7 @@ fn park(hub: &Rc<Hub>, line: &Rc<Line>, poll: Parking) -> Todo {
     }
     let (hub, line) = (hub.clone(), line.clone());
     Todo::Await(Box::pin(async move {
-        match drop_rest(&line).await {
+        match drop_rest(&hub, &line).await {
             Ok(()) => match Parked::park(&hub, &line, poll) {
                 Some(mut parked) => poll_fn(|cx| parked.poll(&line, cx)).await,
                 None => Ended::Said,
@@ -167,7 +167,7 @@ fn later(
         };
         line.watched.begin(Doing::Busy);
         let last = answer.as_ref().is_err_and(|refusal| refusal.close);
-        let answer = if last { answer } else { drop_rest(&line).await.and(answer) };
+        let answer = if last { answer } else { drop_rest(&hub, &line).await.and(answer) };
         say(&hub, &line, answer);
         Ended::Said
     }))

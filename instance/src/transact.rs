@@ -50,7 +50,7 @@ pub(crate) async fn ask(
         id,
         head,
     };
-    let mut body = Intake::new(app.line.clone(), app.hub.config.limits.body_bytes, app.head.expects_continue);
+    let mut body = Intake::new(app.line.clone(), app.hub.config.limits.body_bytes);
     loop {
         let found = match find(&app.hub, id) {
             Some(poll) => Meeting::Poll(poll),
@@ -131,7 +131,7 @@ impl App {
         let outlet = Outlet::new(poll, self.head.body.left().is_none(), self.hub.counters.bytes.clone());
         let passage = loop {
             let step = poll_fn(|cx| {
-                if self.line.is_back(Back::Cut) || self.line.is_back(Back::Word) {
+                if self.is_answered_early() {
                     return Poll::Ready(Step::Back);
                 }
                 if held.is_some()
@@ -149,7 +149,15 @@ impl App {
                     let ledger = self.hub.config.range_file(self.hub.own.port);
                     let folder = ledger.parent().unwrap_or(Path::new("."));
                     // Boxed, as it is seldom: every request would carry it.
-                    break Box::pin(spool::carry(folder, body, &outlet, || deposit(&mut held))).await;
+                    let mut spooled = Box::pin(spool::carry(folder, body, &outlet, || deposit(&mut held)));
+                    let passage = poll_fn(|cx| match spooled.as_mut().poll(cx) {
+                        Poll::Pending if self.is_answered_early() => Poll::Ready(None),
+                        passage => passage.map(Some),
+                    });
+                    match passage.await {
+                        Some(passage) => break passage,
+                        None => return self.reply(&entry).await.map(Some),
+                    }
                 }
             }
         };
@@ -161,6 +169,11 @@ impl App {
             }
             why => self.fail(&entry, why).await,
         }
+    }
+
+    /// Whether the reply was refused, or has broken off, while the request is still on its way.
+    fn is_answered_early(&self) -> bool {
+        self.line.is_back(Back::Cut) || self.line.is_back(Back::Word)
     }
 
     fn write_request(&self, request: RequestId, to: &mut bytes::BytesMut) {

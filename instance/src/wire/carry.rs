@@ -43,8 +43,6 @@ pub(crate) struct Intake {
     allowed: u64,
     /// Whether any data has been taken.
     begun: bool,
-    /// Whether the caller still waits to be told to go on.
-    continues: bool,
     /// By way of this, while it is worth it.
     pipe: Option<Pipe>,
 }
@@ -53,14 +51,15 @@ pub(crate) struct Intake {
 pub(crate) struct Outlet {
     pub(crate) speaker: Speaker,
     chunked: bool,
+    ended: Cell<bool>,
     /// Counts the bytes of all bodies.
     counter: Rc<Cell<u64>>,
 }
 
 impl Intake {
     /// The body of the present request on `line`, of which at most `allowed` bytes are taken.
-    pub(crate) fn new(line: Rc<Line>, allowed: u64, continues: bool) -> Self {
-        Self { line, allowed, begun: false, continues, pipe: None }
+    pub(crate) fn new(line: Rc<Line>, allowed: u64) -> Self {
+        Self { line, allowed, begun: false, pipe: None }
     }
 
     /// Whether all of it has been taken.
@@ -135,7 +134,7 @@ impl Intake {
 
     /// Tells a caller that waits for it to send the body (RFC 9110 §10.1.1), unless it has been told more than that.
     fn say_go_on(&mut self, cx: &mut Context<'_>) {
-        if std::mem::take(&mut self.continues) && !self.begun && !self.line.has_begun() {
+        if self.line.take_continues() && !self.begun && self.line.is_silent() {
             // A line that has broken is seen when it is read.
             let _ = self.line.push(cx, b"HTTP/1.1 100 Continue\r\n\r\n");
         }
@@ -198,7 +197,7 @@ pub(crate) fn too_long() -> Refusal {
 impl Outlet {
     /// On the line of `speaker`, whose head said how the body is framed: in chunks, or by its length.
     pub(crate) fn new(speaker: Speaker, chunked: bool, counter: Rc<Cell<u64>>) -> Self {
-        Self { speaker, chunked, counter }
+        Self { speaker, chunked, ended: Cell::new(false), counter }
     }
 
     /// Adds data, and sends what the socket takes.
@@ -216,9 +215,9 @@ impl Outlet {
         Ok(())
     }
 
-    /// The body ends.
+    /// The body ends, whoever says so first.
     pub(crate) fn end(&self) {
-        if self.chunked {
+        if !self.ended.replace(true) && self.chunked {
             self.speaker.line().unsent().extend_from_slice(b"0\r\n\r\n");
         }
     }
@@ -237,6 +236,9 @@ impl Outlet {
 /// Carries a body until it is over; whole, if it gives [`Passage::Whole`]. May be given up and taken up again.
 pub(crate) fn poll_carry(cx: &mut Context<'_>, from: &mut Intake, to: &Outlet) -> Poll<Passage> {
     let carried = poll_pieces(cx, from, to);
+    if carried.is_ready() {
+        from.line.watched.reading(false);
+    }
     from.line.account();
     to.speaker.line().account();
     carried
@@ -248,6 +250,9 @@ fn poll_pieces(cx: &mut Context<'_>, from: &mut Intake, to: &Outlet) -> Poll<Pas
             return Poll::Ready(why);
         }
         let over = from.is_over();
+        if over {
+            to.end();
+        }
         // The head goes with what there is of the body.
         if over || from.line.unread().is_empty() {
             match to.poll_flush(cx) {
@@ -261,7 +266,6 @@ fn poll_pieces(cx: &mut Context<'_>, from: &mut Intake, to: &Outlet) -> Poll<Pas
         match from.poll_take(cx, |cx, data| to.add(cx, data)) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Err(why)) => return Poll::Ready(why),
-            Poll::Ready(Ok(())) if from.is_over() => to.end(),
             Poll::Ready(Ok(())) => {}
         }
     }
@@ -301,3 +305,7 @@ fn poll_piped(cx: &mut Context<'_>, from: &mut Intake, to: &Outlet) -> Poll<Resu
     from.end_pipe();
     Poll::Ready(Ok(()))
 }
+
+#[cfg(test)]
+#[path = "carry_tests.rs"]
+mod tests;

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Bytes that are read ahead while a request is answered; what comes then waits in the system.
-const AHEAD_MAX: usize = 16 << 10;
+const AHEAD_MAX: usize = 8 << 10;
 
 /// What is read at once where no body is expected: of a long one most is to be passed on as it is read, and not kept.
 const FILL_MAX: usize = 16 << 10;
@@ -122,6 +122,22 @@ impl Line {
         RefMut::map(self.traffic(), |traffic| &mut traffic.body)
     }
 
+    /// A request has come; `continues` says whether its caller waits to be told to go on with the body.
+    pub(crate) fn expect(&self, body: Body, continues: bool) {
+        let mut traffic = self.traffic();
+        (traffic.body, traffic.continues) = (body, continues && !body.is_over());
+    }
+
+    /// Whether the caller waits to be told to go on with the body.
+    pub(crate) fn waits_to_go_on(&self) -> bool {
+        self.traffic().continues
+    }
+
+    /// The caller does not wait for that any more. Gives whether it did.
+    pub(super) fn take_continues(&self) -> bool {
+        std::mem::take(&mut self.traffic().continues)
+    }
+
     /// Whether all of the present request has been read.
     pub(crate) fn is_request_over(&self) -> bool {
         self.traffic.borrow().as_ref().is_none_or(|traffic| traffic.body.is_over())
@@ -195,7 +211,11 @@ impl Line {
 
     /// Reads once, into what is unread; `false` at the end.
     pub(crate) fn poll_fill(&self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        self.poll_read(cx, FILL_MAX, |bytes| {
+        self.poll_fill_at_most(cx, FILL_MAX)
+    }
+
+    fn poll_fill_at_most(&self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<bool>> {
+        self.poll_read(cx, most, |bytes| {
             if !bytes.is_empty() {
                 self.unread().extend_from_slice(bytes);
             }
@@ -229,8 +249,8 @@ impl Line {
         if let Some(expired) = self.watched.expired(cx.waker()) {
             return Poll::Ready(Waited::Expired(expired));
         }
-        while self.ahead() < AHEAD_MAX {
-            match self.poll_fill(cx) {
+        while !self.is_ahead_full() {
+            match self.poll_fill_at_most(cx, AHEAD_MAX - self.ahead()) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(true)) => {}
                 Poll::Ready(Ok(false) | Err(_)) => return Poll::Ready(Waited::PeerLeft),
@@ -238,6 +258,11 @@ impl Line {
         }
         self.account();
         Poll::Pending
+    }
+
+    /// Whether nothing more is read ahead.
+    pub(crate) fn is_ahead_full(&self) -> bool {
+        self.ahead() >= AHEAD_MAX
     }
 
     /// Bytes that were read and not used.
@@ -260,8 +285,13 @@ impl Line {
         self.watched.begin(Doing::Busy);
     }
 
+    /// Whether nothing has been said about the present request.
+    pub(super) fn is_silent(&self) -> bool {
+        matches!(self.say.get(), Say::Own | Say::Lent)
+    }
+
     /// Whether an answer has begun that another gives.
-    pub(crate) fn has_begun(&self) -> bool {
+    pub(super) fn has_begun(&self) -> bool {
         self.say.get() == Say::Begun
     }
 
@@ -337,7 +367,10 @@ impl Line {
             }
             self.watched.writing(false);
         }
-        socket.poll_flush(cx)
+        // A TLS layer takes more than the peer does.
+        let flushed = socket.poll_flush(cx);
+        self.watched.writing(flushed.is_pending());
+        flushed
     }
 
     /// Sends all that is in a pipe. Nothing may be unsent.

@@ -20,6 +20,8 @@ pub(super) struct Traffic {
     pub(super) unsent: BytesMut,
     /// What is still to come of the present request's body.
     pub(super) body: Body,
+    /// Whether the caller waits to be told to go on with it (RFC 9110 §10.1.1).
+    pub(super) continues: bool,
     /// The task that speaks, if it is not the line's own.
     pub(super) speaker: Option<Waker>,
     /// What is to be said when the say comes back.
@@ -34,6 +36,7 @@ impl Traffic {
             unread: BytesMut::new(),
             unsent: BytesMut::new(),
             body: Body::EMPTY,
+            continues: false,
             speaker: None,
             word: None,
             held: 0,
@@ -61,7 +64,7 @@ impl Spares {
         let mut spares = self.0.borrow_mut();
         let small = |buffer: &BytesMut| buffer.capacity() <= KEPT_BYTES;
         if spares.len() < SPARES_MAX && small(&traffic.unread) && small(&traffic.unsent) {
-            (traffic.speaker, traffic.body) = (None, Body::EMPTY);
+            (traffic.speaker, traffic.body, traffic.continues) = (None, Body::EMPTY, false);
             spares.push(traffic);
         }
     }

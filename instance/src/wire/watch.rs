@@ -179,13 +179,19 @@ impl Watched {
     /// The line waits for more of a body (`true`), or has got some or does not want any.
     pub(crate) fn reading(&self, waits: bool) {
         let now = self.of.now.get();
-        self.with(|state| wait(&mut state.reading_since, waits, now));
+        self.with(|state| {
+            wait(&mut state.reading_since, waits, now);
+            state.moved(waits);
+        });
     }
 
     /// The line waits for the peer to take bytes (`true`), or it has taken some.
     pub(crate) fn writing(&self, waits: bool) {
         let now = self.of.now.get();
-        self.with(|state| wait(&mut state.writing_since, waits, now));
+        self.with(|state| {
+            wait(&mut state.writing_since, waits, now);
+            state.moved(waits);
+        });
     }
 
     /// Which condition has lasted too long, if one has. Registers the task to wake when that changes.
@@ -247,6 +253,13 @@ impl State {
             return;
         }
         self.wake();
+    }
+
+    /// A body has moved, if it does not wait: what was too late has come.
+    fn moved(&mut self, waits: bool) {
+        if !waits && self.reading_since == 0 && self.writing_since == 0 {
+            self.expired = self.expired.filter(|expired| *expired != Expired::Stall);
+        }
     }
 
     fn wake(&self) {
@@ -345,6 +358,8 @@ mod tests {
         one.writing(true);
         ticks(&lines, 2);
         assert_eq!(expired(&one), Some(Expired::Stall));
+        one.writing(false);
+        assert_eq!(expired(&one), None, "it moved before anybody looked");
     }
 
     #[test]

@@ -5,16 +5,16 @@
 //! | module | what happens there |
 //! |---|---|
 //! | [`run`] | an instance starts, serves, drains |
-//! | `server`, `watch`, `guarded`, [`framing`] | a connection is accepted, timed, and stopped where its bytes stop being HTTP |
+//! | `server`, `connection`, `wire` | a connection is accepted, read, timed, and stopped where its bytes stop being HTTP |
 //! | `service`, `route`, `caller`, `refusal` | a request finds its route; who calls, and may they |
 //! | `agents` | an agent registers, connects, parks a poll |
 //! | `meeting`, [`exchange`] | an app finds its agent's poll, or waits for it |
-//! | `transact`, `reply`, [`transactions`], `relay`, `spool`, `body` | request and reply cross, piece by piece |
+//! | `transact`, `running`, `reply`, [`transactions`], `spool` | request and reply cross, piece by piece |
 //! | `between`, [`peers`], `greeter`, `lookup`, [`verdict`], [`directory`], `outbox`, `outgoing` | the rest of the fleet |
 //! | `ids`, `refill`, `grants`, `vault`, `marks`, `handover` | customer IDs: given, asked for, granted; the ledgers, and what is known of them; the master moves |
 //! | `status`, `statistics`, `minute`, `period`, `counters`, `seldom` | what the instance shows of itself |
 //!
-//! [`framing`], [`exchange`], [`transactions`], [`verdict`], [`directory`] and [`peers`] are pure: no socket, task or clock.
+//! `wire::head`, `wire::body`, [`exchange`], [`transactions`], [`verdict`], [`directory`] and [`peers`] are pure: no socket, task or clock.
 
 mod agents;
 mod announcement;

@@ -212,10 +212,12 @@ fn memory_for_bodies_is_bounded_and_what_runs_goes_on() {
     });
     // Agents that take nothing: each holds what was read for it and could not be sent.
     let mut polls: Vec<Wire> = (0..64).map(|_| instance.park(5)).collect();
+    // With small windows, so that the system does not take megabytes for each.
+    polls.iter().for_each(|poll| socket2::SockRef::from(&poll.stream).set_recv_buffer_size(4096).unwrap());
     let mut apps = Vec::new();
     let refused = loop {
         let mut app = instance.ask_with(5, "Transfer-Encoding: chunked");
-        app.stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+        app.stream.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
         let piece = [b"10000\r\n".as_slice(), &[7; 0x10000], b"\r\n"].concat();
         while app.stream.write_all(&piece).is_ok() {}
         app.stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();

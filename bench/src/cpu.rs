@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use nix::{
     sys::resource::{Resource, getrlimit, setrlimit},
     time::clock_getcpuclockid,
@@ -72,11 +72,17 @@ fn memory(status: &str, name: &str) -> Option<u64> {
     Some(kib << 10)
 }
 
-/// Lets this process and its children open as many files as the system allows; gives how many that is.
-pub(crate) fn raise_file_limit() -> anyhow::Result<u64> {
+/// Lets this process and its children open as many files as the system allows.
+///
+/// # Errors
+/// That is fewer than `needed`.
+pub(crate) fn raise_file_limit(needed: u64) -> anyhow::Result<()> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
-    Ok(most)
+    if most < needed {
+        bail!("a process may open {most} files and {needed} are needed; raise it with `ulimit -n`");
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -43,10 +43,50 @@ pub(crate) struct Effort {
     pub(crate) joins: usize,
     /// Switches of a backend, off and on again each.
     pub(crate) switches: usize,
+    /// Very many agents at several instances.
+    pub(crate) many: Many,
+    /// Ordinary callers beside slow ones and a long line.
+    pub(crate) even: Even,
+}
+
+/// The bounds of the row of very many agents.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Many {
+    /// Instances of one server.
+    pub(crate) instances: usize,
+    /// Agents at each of them: as many as a process can open files for.
+    pub(crate) agents_each: u64,
+    /// A poll stays parked so long.
+    pub(crate) poll_s: u64,
+    /// How long agents are watched, at first without transactions: at least a whole poll, so that each has polled again.
+    pub(crate) window: Duration,
+    /// Transactions in all.
+    pub(crate) per_second: u32,
+    /// The row ends within this, done or not.
+    pub(crate) patience: Duration,
+}
+
+/// The bounds of the row of ordinary callers beside others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Even {
+    /// How often each of the instances has its turn.
+    pub(crate) rounds: usize,
+    /// How long one turn is measured. Waiting apps look again once in this time, so that no turn is spared it.
+    pub(crate) window_s: u64,
+    /// Transactions of the ordinary callers in all.
+    pub(crate) per_second: u32,
+    /// Apps that read slowly, and as many that send slowly.
+    pub(crate) slow: u64,
+    /// What they read or send before they begin anew.
+    pub(crate) slow_bytes: usize,
+    /// Apps in line for one customer.
+    pub(crate) in_line: usize,
+    /// The row ends within this, done or not.
+    pub(crate) patience: Duration,
 }
 
 impl Effort {
-    /// A run whose numbers are worth comparing: about eleven minutes.
+    /// A run whose numbers are worth comparing: about sixteen minutes.
     pub(crate) fn full() -> Self {
         Self {
             rounds: 3,
@@ -68,6 +108,23 @@ impl Effort {
             deaths: 5,
             joins: 7,
             switches: 8,
+            many: Many {
+                instances: 8,
+                agents_each: 18_750,
+                poll_s: 60,
+                window: Duration::from_secs(61),
+                per_second: 500,
+                patience: Duration::from_secs(240),
+            },
+            even: Even {
+                rounds: 5,
+                window_s: 4,
+                per_second: 500,
+                slow: 1000,
+                slow_bytes: 4 << 20,
+                in_line: 10_000,
+                patience: Duration::from_secs(150),
+            },
         }
     }
 
@@ -93,10 +150,27 @@ impl Effort {
             deaths: 1,
             joins: 2,
             switches: 3,
+            many: Many {
+                instances: 2,
+                agents_each: 400,
+                poll_s: 2,
+                window: Duration::from_secs(3),
+                per_second: 100,
+                patience: Duration::from_secs(60),
+            },
+            even: Even {
+                rounds: 1,
+                window_s: 1,
+                per_second: 200,
+                slow: 50,
+                slow_bytes: 32 << 10,
+                in_line: 200,
+                patience: Duration::from_secs(60),
+            },
         }
     }
 
-    /// Files that the callers, and the server, must be able to open.
+    /// Files that the callers, and the server, must be able to open. Rows that need more say so themselves.
     pub(crate) fn files_needed(&self) -> u64 {
         self.parked as u64 + 500
     }

@@ -7,8 +7,9 @@
 //! |---|---|
 //! | `effort` | how long a run lasts and how much it tries |
 //! | `serve`, `monitor`, `front`, `plain`, `nginx`, `rathole`, `rrdtool` | the servers under load, each a process of its own (`program`: how those of this workspace are started) |
+//! | `herd`, `slow` | agents by the ten thousand, and apps that are slow: load that needs processes of its own |
 //! | `talker` | a program that reports, also a process of its own |
-//! | `cpu`, `machine` | what the kernel says of them and of the machine |
+//! | `cpu`, `kernel`, `machine` | what the kernel says of them, of itself and of the machine |
 //! | `load` | callers and agents, the load |
 //! | `rows` | what is measured |
 //! | `figures`, `table` | from samples to the table |
@@ -18,7 +19,9 @@ mod cpu;
 mod effort;
 mod figures;
 mod front;
+mod herd;
 mod instructions;
+mod kernel;
 mod load;
 mod machine;
 mod monitor;
@@ -29,6 +32,7 @@ mod rathole;
 mod rows;
 mod rrdtool;
 mod serve;
+mod slow;
 mod table;
 mod talker;
 
@@ -41,7 +45,6 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
-use switchboard_fleet::ServerName;
 use tokio::{
     runtime::Builder,
     signal::unix::{SignalKind, signal},
@@ -55,7 +58,7 @@ use crate::{
 };
 
 /// The whole run ends within this, done or not.
-const RUN_MAX: Duration = Duration::from_secs(900);
+const RUN_MAX: Duration = Duration::from_secs(1260);
 /// The same of counting instructions.
 const COUNT_MAX: Duration = Duration::from_secs(180);
 /// The command by which this program draws for itself.
@@ -89,12 +92,20 @@ enum Inner {
     /// What this program starts as the server under load.
     #[command(hide = true)]
     ServeInstance {
-        /// Where it listens on 127.0.0.1.
-        port: u16,
-        /// Where its key and ledgers are.
-        folder: PathBuf,
-        /// The other servers of its fleet.
-        servers: Vec<ServerName>,
+        #[command(flatten)]
+        place: serve::Place,
+    },
+    /// What this program starts as the agents of one instance.
+    #[command(hide = true)]
+    Herd {
+        #[command(flatten)]
+        job: herd::Job,
+    },
+    /// What this program starts as apps that are slow, and their agents.
+    #[command(hide = true)]
+    Slow {
+        #[command(flatten)]
+        job: slow::Job,
     },
     /// What this program starts as a bare server of hyper.
     #[command(hide = true)]
@@ -115,7 +126,9 @@ enum Inner {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.inner {
-        Some(Inner::ServeInstance { port, folder, servers }) => serve::serve(port, &folder, servers),
+        Some(Inner::ServeInstance { place }) => serve::serve(&place),
+        Some(Inner::Herd { job }) => herd::run(job),
+        Some(Inner::Slow { job }) => slow::run(job),
         Some(Inner::ServePlain) => plain::serve(),
         Some(Inner::Talk { folder, monitor }) => talker::talk(&folder, monitor),
         Some(Inner::Draw) => switchboard_archive::serve_drawing().map_err(Into::into),
@@ -134,13 +147,7 @@ fn main() -> ExitCode {
 #[allow(clippy::print_stdout, reason = "the table is what this program is for")]
 fn bench(quick: bool, only: Option<RowName>) -> anyhow::Result<()> {
     let effort = if quick { Effort::quick() } else { Effort::full() };
-    let files = cpu::raise_file_limit()?;
-    if files < effort.files_needed() {
-        bail!(
-            "a process may open {files} files and {} are needed; raise it with `ulimit -n`",
-            effort.files_needed()
-        );
-    }
+    cpu::raise_file_limit(effort.files_needed())?;
     if cfg!(debug_assertions) {
         eprintln!("this is a debug build: its numbers mean nothing");
     }

@@ -46,6 +46,22 @@ fn registrations_latency_and_memory_are_measured() {
 }
 
 #[test]
+fn ordinary_callers_are_measured_beside_others() {
+    let lines = lines(&bench(&["--quick", "--only", "even"]));
+    assert_eq!(lines.len(), 7);
+    assert!(lines[1..3].iter().all(|line| number(&line[1]) > 0.0 && number(&line[5]) > 0.0), "{lines:?}");
+    assert!(lines[6][1].starts_with("200 of 200 in "), "{lines:?}");
+}
+
+#[test]
+fn many_agents_are_measured() {
+    let lines = lines(&bench(&["--quick", "--only", "many"]));
+    assert_eq!(lines.len(), 9);
+    assert!(number(&lines[2][1]) > 0.0 && number(&lines[5][1]) > 0.0, "{lines:?}");
+    assert_eq!(lines[4][1], "0 of 300");
+}
+
+#[test]
 fn archives_and_charts_are_measured_beside_rrdtool() {
     for row in ["samples", "charts"] {
         let lines = lines(&bench(&["--quick", "--only", row]));

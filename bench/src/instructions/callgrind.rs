@@ -35,7 +35,7 @@ impl Watched {
             .arg(format!("--callgrind-out-file={}", folder.path().join("out").display()))
             .arg(format!("--log-file={}", folder.path().join("log").display()))
             .arg(std::env::current_exe()?);
-        let instance = Instance::launch(command, &[], rand::random())
+        let instance = Instance::start_by(command)
             .context("an instance in valgrind; does `valgrind --tool=callgrind true` work here?")?;
         Ok(Self { instance, parts: 0, folder })
     }

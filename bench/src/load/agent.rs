@@ -3,8 +3,15 @@
 use std::{convert::Infallible, net::SocketAddr};
 
 use anyhow::{Context, bail};
+use switchboard_fleet::{CustomerId, KeyRing};
 
 use super::Wire;
+
+/// The headers by which an agent says who it is, each line ended; `id` is not 0.
+pub(crate) fn agent_headers(keys: &KeyRing, id: u64) -> anyhow::Result<String> {
+    let customer = CustomerId::new(id).context("a customer ID of 0")?;
+    Ok(format!("X-IWP-ProductUnivId: {id}\r\nX-IWP-Token: {}\r\n", keys.token(customer)))
+}
 
 /// An agent's connection.
 pub(crate) struct Agent {

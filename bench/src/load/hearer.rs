@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use http::{HeaderMap, HeaderValue, Method};
 use switchboard_fleet::{KeyRing, ServerName, header};
 
-use super::{StandIn, Wire, wire::Head};
+use super::{StandIn, Wire, head::Head};
 
 /// The method under which answers are signed.
 const ANSWER: &[u8] = b"ANSWER";

@@ -3,8 +3,11 @@
 mod agent;
 mod backend;
 mod caller;
+mod crew;
 mod echo;
+mod head;
 mod hearer;
+mod pace;
 mod sender;
 mod stand_in;
 mod taker;
@@ -24,11 +27,12 @@ use std::{
 use anyhow::bail;
 use tokio::{sync::Mutex, task::JoinSet, time::sleep};
 
-pub(crate) use agent::Agent;
+pub(crate) use agent::{Agent, agent_headers};
 pub(crate) use backend::Backend;
 pub(crate) use caller::{Caller, Expect};
 pub(crate) use echo::echo;
 pub(crate) use hearer::Hearers;
+pub(crate) use pace::Pace;
 pub(crate) use sender::Sender;
 pub(crate) use stand_in::StandIn;
 pub(crate) use taker::take;
@@ -36,11 +40,15 @@ pub(crate) use wire::{Wire, get};
 
 use crate::effort::Effort;
 
+use crew::Crew;
+
 /// Less than this cannot be told from the unit in which the kernel counts.
 const CPU_MIN: Duration = Duration::from_millis(50);
 
 /// Callers and agents at work; stopped when dropped.
 pub(crate) struct Load {
+    /// Before the tasks, which would see them end.
+    crews: Vec<Crew>,
     tasks: JoinSet<anyhow::Result<Infallible>>,
     done: Arc<AtomicU64>,
     failed: Arc<AtomicU64>,
@@ -57,7 +65,7 @@ pub(crate) struct Turn {
 impl Load {
     /// None yet.
     pub(crate) fn new() -> Self {
-        Self { tasks: JoinSet::new(), done: Arc::default(), failed: Arc::default() }
+        Self { crews: Vec::new(), tasks: JoinSet::new(), done: Arc::default(), failed: Arc::default() }
     }
 
     /// Adds a caller that calls again as soon as it has its answer.
@@ -193,7 +201,8 @@ impl Load {
         }
     }
 
-    async fn run(&mut self, time: Duration) -> anyhow::Result<()> {
+    /// Lets the load run for so long.
+    pub(crate) async fn run(&mut self, time: Duration) -> anyhow::Result<()> {
         if self.tasks.is_empty() {
             bail!("there is nobody to call");
         }

@@ -2,25 +2,22 @@
 
 use std::{
     io::{self, IoSlice},
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::Path,
 };
 
 use anyhow::{Context, bail};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{TcpStream, UnixStream},
+    net::{TcpSocket, TcpStream, UnixStream},
 };
+
+use super::head::{Head, Parse, parse_answer, parse_request};
 
 /// Bytes read at a time while a head is awaited; heads are much shorter.
 const BUFFER_BYTES: usize = 16 << 10;
-/// Headers of a message.
-const HEADERS_MAX: usize = 32;
 /// Bytes of a body.
 const BODY_MAX: usize = 64 << 20;
-
-/// The path where an instance says how it is.
-const STATUS: &str = "/status";
 
 /// A connection.
 pub(crate) struct Wire<S = TcpStream> {
@@ -29,31 +26,6 @@ pub(crate) struct Wire<S = TcpStream> {
     /// What has been read and not been taken: `buffer[start..end]`.
     start: usize,
     end: usize,
-}
-
-/// What a message's head says.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Head {
-    /// An answer's status; 0 in a request.
-    pub(crate) status: u16,
-    /// Bytes of the body.
-    pub(crate) length: usize,
-    /// `X-IWP-RequestId`.
-    pub(crate) request_id: Option<String>,
-    /// Whether there is an `X-IWP-ProductUnivId`.
-    pub(crate) has_customer: bool,
-    /// Whether `X-IWP-ResponseType` says that nobody was there.
-    pub(crate) nobody: bool,
-    /// Whether the connection ends with this message.
-    pub(crate) closes: bool,
-    /// Whether a request asks an instance how it is.
-    pub(crate) is_check: bool,
-    /// A request's path; empty in an answer.
-    pub(crate) path: String,
-    /// `X-IWP-Signature`.
-    pub(crate) signature: Option<String>,
-    /// Bytes of a request's head; 0 in an answer.
-    pub(crate) bytes: usize,
 }
 
 /// What a server answers to one `GET`.
@@ -78,6 +50,35 @@ impl Wire {
         let stream =
             TcpStream::connect(address).await.with_context(|| format!("{address}: cannot connect"))?;
         Ok(Self::new(stream)?)
+    }
+
+    /// Connects from `source`, an address of this machine: each has ports of its own.
+    pub(crate) async fn open_from(source: Ipv4Addr, address: SocketAddr) -> anyhow::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((source, 0).into()).with_context(|| format!("{source}: no port is free"))?;
+        let stream = socket.connect(address).await;
+        Ok(Self::new(stream.with_context(|| format!("{address}: cannot connect from {source}"))?)?)
+    }
+
+    /// Connects as from far away: segments of `segment` bytes, as outside, and about `buffer` bytes in the kernel here. Over loopback the
+    /// kernel would take megabytes off the server's hands at once, as it reckons in segments of 64 KiB, and nobody were slow.
+    pub(crate) async fn open_far(address: SocketAddr, segment: u32, buffer: u32) -> anyhow::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket2::SockRef::from(&socket).set_tcp_mss(segment)?;
+        socket.set_recv_buffer_size(buffer)?;
+        socket.set_send_buffer_size(buffer)?;
+        let stream = socket.connect(address).await;
+        Ok(Self::new(stream.with_context(|| format!("{address}: cannot connect"))?)?)
+    }
+
+    /// Waits until something arrives, and has no buffer meanwhile: for connections that are many and silent.
+    /// To be called between messages, as what was read and not taken is lost.
+    pub(crate) async fn doze(&mut self) -> io::Result<()> {
+        self.buffer = Box::default();
+        (self.start, self.end) = (0, 0);
+        self.stream.readable().await?;
+        self.buffer = vec![0; BUFFER_BYTES].into();
+        Ok(())
     }
 
     /// Takes a connection over.
@@ -137,6 +138,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Ok(())
     }
 
+    /// Reads at most `most` bytes of a body, at least one, and forgets them; gives how many.
+    pub(crate) async fn skim(&mut self, most: usize) -> anyhow::Result<usize> {
+        if self.start == self.end {
+            let room = most.min(self.buffer.len());
+            self.start = 0;
+            self.end = self.stream.read(&mut self.buffer[..room]).await?;
+        }
+        let some = most.min(self.end - self.start);
+        if some == 0 {
+            bail!("the body ended early");
+        }
+        self.start += some;
+        Ok(some)
+    }
+
     async fn head(&mut self, parse: Parse) -> anyhow::Result<Option<Head>> {
         loop {
             if let Some((used, head)) = parse(&self.buffer[self.start..self.end])? {
@@ -158,95 +174,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 }
 
-/// From bytes to a head and its length, or `None` if it is not whole.
-type Parse = fn(&[u8]) -> anyhow::Result<Option<(usize, Head)>>;
-
-fn parse_answer(bytes: &[u8]) -> anyhow::Result<Option<(usize, Head)>> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut answer = httparse::Response::new(&mut headers);
-    let httparse::Status::Complete(used) = answer.parse(bytes)? else { return Ok(None) };
-    Ok(Some((used, facts(answer.headers, answer.code.unwrap_or_default())?)))
-}
-
-fn parse_request(bytes: &[u8]) -> anyhow::Result<Option<(usize, Head)>> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut request = httparse::Request::new(&mut headers);
-    let httparse::Status::Complete(used) = request.parse(bytes)? else { return Ok(None) };
-    let is_check = request.path == Some(STATUS);
-    let path = request.path.unwrap_or_default().to_owned();
-    Ok(Some((used, Head { is_check, path, bytes: used, ..facts(request.headers, 0)? })))
-}
-
-fn facts(headers: &[httparse::Header<'_>], status: u16) -> anyhow::Result<Head> {
-    let mut head = Head { status, ..Head::default() };
-    for header in headers {
-        let value = || std::str::from_utf8(header.value).context("a header that is no text");
-        match header.name.len() {
-            10 if header.name.eq_ignore_ascii_case("connection") => {
-                head.closes = value()?.eq_ignore_ascii_case("close");
-            }
-            14 if header.name.eq_ignore_ascii_case("content-length") => head.length = value()?.parse()?,
-            15 if header.name.eq_ignore_ascii_case("x-iwp-requestid") => {
-                head.request_id = Some(value()?.to_owned());
-            }
-            15 if header.name.eq_ignore_ascii_case("x-iwp-signature") => {
-                head.signature = Some(value()?.to_owned());
-            }
-            17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
-                bail!("a body of unknown length, although the length was told");
-            }
-            18 if header.name.eq_ignore_ascii_case("x-iwp-responsetype") => head.nobody = value()? == "0",
-            19 if header.name.eq_ignore_ascii_case("x-iwp-productunivid") => head.has_customer = true,
-            _ => {}
-        }
-    }
-    Ok(head)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::{StandIn, echo};
 
-    #[test]
-    fn heads_are_read() {
-        let text = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nX-IWP-RequestId: a-1\r\nX-IWP-ProductUnivId: 7\r\n\r\nabc";
-        let (used, head) = parse_answer(text.as_bytes()).unwrap().unwrap();
-        assert_eq!(&text[used..], "abc");
-        let expected = Head {
-            status: 200,
-            length: 3,
-            request_id: Some("a-1".into()),
-            has_customer: true,
-            ..Head::default()
-        };
-        assert_eq!(head, expected);
-        for cut in 0..used {
-            assert_eq!(parse_answer(&text.as_bytes()[..cut]).unwrap(), None);
+    const HEAD: &[u8] = b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n";
+
+    #[tokio::test]
+    async fn a_connection_that_dozes_wakes_up_with_its_answer() {
+        let echo = StandIn::start(echo).await.unwrap();
+        let mut wire = Wire::open_from(Ipv4Addr::new(127, 0, 0, 2), echo.address()).await.unwrap();
+        let mut body = Vec::new();
+        for _ in 0..3 {
+            wire.send(HEAD, b"hello").await.unwrap();
+            wire.doze().await.unwrap();
+            let length = wire.answer().await.unwrap().length;
+            wire.body(length, &mut body).await.unwrap();
+            assert_eq!(body, b"hello");
         }
     }
 
-    #[test]
-    fn nobody_is_told_from_somebody() {
-        let head = |text: &str| {
-            parse_answer(format!("HTTP/1.1 200 OK\r\n{text}\r\n").as_bytes()).unwrap().unwrap().1
-        };
-        assert!(head("X-IWP-ResponseType: 0\r\n").nobody);
-        assert!(!head("X-IWP-ResponseType: 1\r\n").nobody);
-        assert!(!head("").nobody);
-    }
-
-    #[test]
-    fn checks_and_last_messages_are_told() {
-        let head = |path: &str, text: &str| {
-            parse_request(format!("GET {path} HTTP/1.1\r\n{text}\r\n").as_bytes()).unwrap().unwrap().1
-        };
-        assert!(head("/status", "").is_check && !head("/status/1", "").is_check);
-        assert!(head("/", "Connection: Close\r\n").closes && !head("/", "Connection: keep-alive\r\n").closes);
-    }
-
-    #[test]
-    fn bodies_of_unknown_length_are_refused() {
-        assert!(parse_answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").is_err());
-        assert!(parse_request(b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n").is_err());
+    #[tokio::test]
+    async fn a_body_can_be_read_in_small_pieces() {
+        let echo = StandIn::start(echo).await.unwrap();
+        let mut wire = Wire::open_far(echo.address(), 1400, 4096).await.unwrap();
+        for _ in 0..3 {
+            wire.send(HEAD, b"hello").await.unwrap();
+            let mut left = wire.answer().await.unwrap().length;
+            while left > 0 {
+                let some = wire.skim(left.min(2)).await.unwrap();
+                assert!((1..=2).contains(&some));
+                left -= some;
+            }
+        }
     }
 }

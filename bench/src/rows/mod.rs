@@ -2,10 +2,12 @@
 
 mod announce;
 mod charts;
+mod even;
 mod front;
 mod latency;
 mod locations;
 mod lost;
+mod many;
 mod memory;
 mod rathole;
 mod registrations;
@@ -55,6 +57,10 @@ pub(crate) enum RowName {
     Parked,
     /// Memory and speed of the location table.
     Locations,
+    /// Ordinary callers beside slow ones, and beside a long line.
+    Even,
+    /// Very many agents at several instances.
+    Many,
     /// Samples into their archives.
     Samples,
     /// Charts of archives.
@@ -77,7 +83,7 @@ pub(crate) enum RowName {
 
 impl RowName {
     /// In the order of the table.
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Small,
         Self::Middle,
         Self::Large,
@@ -88,6 +94,8 @@ impl RowName {
         Self::Announce,
         Self::Parked,
         Self::Locations,
+        Self::Even,
+        Self::Many,
         Self::Samples,
         Self::Charts,
         Self::Reports,
@@ -166,6 +174,8 @@ pub(crate) async fn measure(row: RowName, scene: &Scene) -> anyhow::Result<Vec<L
         RowName::Announce => announce::measure(scene).await,
         RowName::Parked => memory::parked(scene).await,
         RowName::Locations => locations::measure(scene).await,
+        RowName::Even => even::measure(scene).await,
+        RowName::Many => many::measure(scene).await,
         RowName::Samples => samples::measure(scene).await,
         RowName::Charts => charts::measure(scene).await,
         RowName::Reports => reports::measure(scene).await,
@@ -193,6 +203,17 @@ async fn agents_through(
     customers: RangeInclusive<u64>,
 ) -> anyhow::Result<Load> {
     let mut load = Load::new();
+    add_agents(&mut load, front, instance, customers).await?;
+    Ok(load)
+}
+
+/// The same, besides what `load` has.
+async fn add_agents(
+    load: &mut Load,
+    front: SocketAddr,
+    instance: &Instance,
+    customers: RangeInclusive<u64>,
+) -> anyhow::Result<()> {
     let mut polls = 0;
     for id in customers {
         let headers = instance.agent_headers(id)?;
@@ -201,8 +222,7 @@ async fn agents_through(
             polls += 1;
         }
     }
-    load.during(instance.until_parked(polls)).await?;
-    Ok(load)
+    load.during(instance.until_parked(polls)).await
 }
 
 /// The head of an app's request.

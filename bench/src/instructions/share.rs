@@ -1,6 +1,6 @@
 //! From functions to stages. Pure.
 //!
-//! What a function does belongs to its stage; what a function without one does, such as `memcpy`, to the stages of its callers,
+//! What a function does belongs to its stage; what a function without one does, such as a map's, to the stages of its callers,
 //! to each as much as it was called for. So every instruction is in one stage, the innermost one that asked for it, or in
 //! the rest. For a function that calls others this is a share and no count: callgrind tells what each caller's calls cost, but not
 //! which of them led where.

@@ -10,82 +10,82 @@ pub(crate) struct Stage {
     pub(super) patterns: &'static [&'static str],
 }
 
-/// The stages, as a request meets them. A function belongs to the first that knows it; one that none knows, such as `memcpy`, to
-/// whichever calls it.
+/// The stages, as a request meets them. A function belongs to the first that knows it; one that none knows, such as a map's, to
+/// whichever calls it. Files tell more than names here: what a generic function of a library does is in its file, whoever uses it.
 pub(crate) const STAGES: &[Stage] = &[
-    // valgrind's processor has no instructions for it, as most others have: here it is more than it is.
     Stage {
-        name: "SHA-256 of tokens, without the processor's help",
-        patterns: &["sha2::", "/sha2-", "hmac::", "/hmac-", "fleet::key", "/fleet/src/key"],
+        name: "tasks, timers, sockets: tokio, mio",
+        patterns: &["/tokio-1", "/mio-", "/socket2-", "tokio::", "mio::"],
     },
     Stage {
-        name: "framing looked at",
+        name: "connections: their lines, and since when each waits",
         patterns: &[
-            "instance::framing",
-            "/instance/src/framing",
-            "instance::guarded",
-            "/instance/src/guarded",
+            "/instance/src/server",
+            "/instance/src/connection",
+            "/instance/src/wire/line",
+            "/instance/src/wire/traffic",
+            "/instance/src/wire/watch",
+            "/instance/src/wire/socket",
         ],
+    },
+    Stage {
+        name: "heads read, and what of them travels on",
+        patterns: &["/httparse-", "/instance/src/wire/head", "/instance/src/wire/field", "httparse::"],
     },
     Stage {
         name: "routes and callers",
-        patterns: &[
-            "instance::service",
-            "/instance/src/service",
-            "instance::route",
-            "/instance/src/route",
-            "instance::caller",
-            "/instance/src/caller",
-        ],
+        patterns: &["/instance/src/service", "/instance/src/route", "/instance/src/caller"],
+    },
+    // valgrind's processor has no instructions for it, as most others have: here it is more than it is.
+    Stage {
+        name: "SHA-256 of tokens, without the processor's help",
+        patterns: &["/sha2-", "/hmac-", "/fleet/src/key", "sha2::", "hmac::"],
     },
     Stage {
-        name: "agents, exchange",
-        patterns: &[
-            "instance::agents",
-            "/instance/src/agents",
-            "instance::meeting",
-            "/instance/src/meeting",
-            "instance::exchange",
-            "/instance/src/exchange",
-        ],
+        name: "who waits for whom: agents, exchange",
+        patterns: &["/instance/src/agents", "/instance/src/meeting", "/instance/src/exchange"],
     },
     Stage {
         name: "transactions, replies",
-        patterns: &["instance::transact", "/instance/src/transact", "instance::reply", "/instance/src/reply"],
+        patterns: &["/instance/src/transact", "/instance/src/running", "/instance/src/reply"],
     },
     Stage {
-        name: "bodies",
+        name: "bodies carried",
         patterns: &[
-            "instance::relay",
-            "/instance/src/relay",
-            "instance::spool",
+            "/instance/src/wire/carry",
+            "/instance/src/wire/body",
+            "/instance/src/wire/pipe",
             "/instance/src/spool",
-            "instance::body",
-            "/instance/src/body",
         ],
     },
+    Stage { name: "heads written", patterns: &["/instance/src/wire/answer", "/instance/src/wire/speaker"] },
     Stage {
         name: "directory, the rest of the fleet",
         patterns: &[
-            "instance::directory",
             "/instance/src/directory",
-            "instance::outbox",
             "/instance/src/outbox",
-            "instance::peers",
+            "/instance/src/announcement",
             "/instance/src/peers",
+            "/instance/src/between",
+        ],
+    },
+    // With glibc's debug information by file; without, by the functions that it shows.
+    Stage {
+        name: "memory: taken, given back, copied",
+        patterns: &[
+            "/malloc/",
+            "/multiarch/memmove",
+            "/multiarch/memset",
+            "malloc",
+            "memcpy",
+            "memmove",
+            "memset",
         ],
     },
     Stage {
         name: "other of the instance's",
-        patterns: &["switchboard_instance::", "/instance/src/", "switchboard_fleet::", "/fleet/src/"],
+        patterns: &["/instance/src/", "/fleet/src/", "switchboard_instance::", "switchboard_fleet::"],
     },
-    Stage {
-        name: "heads read",
-        patterns: &["httparse::", "/httparse-", "Http1Transaction>::parse", "/proto/h1/decode"],
-    },
-    Stage { name: "heads written", patterns: &["Http1Transaction>::encode", "/proto/h1/encode"] },
-    Stage { name: "the HTTP library's connections", patterns: &["hyper::", "/hyper-"] },
-    Stage { name: "tasks, timers, sockets", patterns: &["tokio::", "/tokio-"] },
 ];
 
 /// The stage of a function, or of what comes from a source file, by its place in `stages`.

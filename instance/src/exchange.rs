@@ -45,6 +45,7 @@ struct Desk<P, A> {
     /// Oldest first. Nearly all have one.
     polls: SmallVec<[(Ticket, P); 1]>,
     /// Oldest first. Gone while nobody waits, as is nearly always so.
+    #[expect(clippy::box_collection, reason = "8 bytes instead of 32 for each of very many")]
     apps: Option<Box<VecDeque<(Ticket, A)>>>,
     /// Transactions that the agent is working on.
     running: u32,

@@ -128,7 +128,7 @@ async fn give_out(file: &Arc<File>, progress: &Progress, to: &Outlet) -> Result<
 async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, Passage> {
-    spawn_blocking(work).await.map_err(io::Error::other).flatten().map_err(|error| {
+    spawn_blocking(work).await.map_err(io::Error::other).and_then(|done| done).map_err(|error| {
         tracing::error!(%error, "a request cannot be kept on disk");
         Passage::SenderLeft
     })

@@ -111,7 +111,7 @@ enum Step {
     /// The agent replies, or its reply was refused.
     Reply(Result<(), Refusal>),
     /// The reply was refused, or has broken off.
-    Back,
+    Answered,
 }
 
 impl App {
@@ -119,7 +119,7 @@ impl App {
     async fn attempt(&self, poll: Speaker, body: &mut Intake) -> Result<Option<Said>, Refusal> {
         let running = Running::begin(&self.hub, self.id);
         let request = running.request();
-        let ((asked, mut early), reply_end) = ReplyEnd::new();
+        let ((asked, early), reply_end) = ReplyEnd::new();
         self.hub.transactions.borrow_mut().begin(request, self.id, reply_end);
         let entry = Entry { hub: &self.hub, request };
         let asked_for = Asked { app: self.line.lend(), running };
@@ -129,37 +129,8 @@ impl App {
         }
         self.hub.begin(&poll, |to| self.write_request(request, to));
         let outlet = Outlet::new(poll, self.head.body.left().is_none(), self.hub.counters.bytes.clone());
-        let passage = loop {
-            let step = poll_fn(|cx| {
-                if self.is_answered_early() {
-                    return Poll::Ready(Step::Back);
-                }
-                if held.is_some()
-                    && let Poll::Ready(Ok(told)) = Pin::new(&mut early).poll(cx)
-                {
-                    return Poll::Ready(Step::Reply(told));
-                }
-                poll_carry(cx, body, &outlet).map(Step::Passed)
-            });
-            match step.await {
-                Step::Passed(passage) => break passage,
-                Step::Back => return self.reply(&entry).await.map(Some),
-                Step::Reply(Err(refusal)) => return Err(refusal),
-                Step::Reply(Ok(())) => {
-                    let ledger = self.hub.config.range_file(self.hub.own.port);
-                    let folder = ledger.parent().unwrap_or(Path::new("."));
-                    // Boxed, as it is seldom: every request would carry it.
-                    let mut spooled = Box::pin(spool::carry(folder, body, &outlet, || deposit(&mut held)));
-                    let passage = poll_fn(|cx| match spooled.as_mut().poll(cx) {
-                        Poll::Pending if self.is_answered_early() => Poll::Ready(None),
-                        passage => passage.map(Some),
-                    });
-                    match passage.await {
-                        Some(passage) => break passage,
-                        None => return self.reply(&entry).await.map(Some),
-                    }
-                }
-            }
+        let Some(passage) = self.pass(body, &outlet, &mut held, early).await? else {
+            return self.reply(&entry).await.map(Some);
         };
         deposit(&mut held);
         match passage {
@@ -169,6 +140,41 @@ impl App {
             }
             why => self.fail(&entry, why).await,
         }
+    }
+
+    /// Carries the request to the agent; `None` if the app has its answer before it has crossed.
+    async fn pass(
+        &self,
+        body: &mut Intake,
+        outlet: &Outlet,
+        held: &mut Option<(oneshot::Sender<Asked>, Asked)>,
+        mut early: oneshot::Receiver<Result<(), Refusal>>,
+    ) -> Result<Option<Passage>, Refusal> {
+        let step = poll_fn(|cx| {
+            if self.is_answered_early() {
+                return Poll::Ready(Step::Answered);
+            }
+            if held.is_some()
+                && let Poll::Ready(Ok(told)) = Pin::new(&mut early).poll(cx)
+            {
+                return Poll::Ready(Step::Reply(told));
+            }
+            poll_carry(cx, body, outlet).map(Step::Passed)
+        });
+        match step.await {
+            Step::Passed(passage) => return Ok(Some(passage)),
+            Step::Answered => return Ok(None),
+            Step::Reply(told) => told?,
+        }
+        let ledger = self.hub.config.range_file(self.hub.own.port);
+        let folder = ledger.parent().unwrap_or(Path::new("."));
+        // Boxed, as it is seldom: every request would carry it.
+        let mut spooled = Box::pin(spool::carry(folder, body, outlet, || deposit(held)));
+        let passed = poll_fn(|cx| match spooled.as_mut().poll(cx) {
+            Poll::Pending if self.is_answered_early() => Poll::Ready(None),
+            passage => passage.map(Some),
+        });
+        Ok(passed.await)
     }
 
     /// Whether the reply was refused, or has broken off, while the request is still on its way.

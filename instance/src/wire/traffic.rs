@@ -51,6 +51,7 @@ impl Traffic {
 
 /// Those that no line needs at the moment.
 #[derive(Debug, Default)]
+#[expect(clippy::vec_box, reason = "they are handed out and taken back as they are")]
 pub(super) struct Spares(RefCell<Vec<Box<Traffic>>>);
 
 impl Spares {

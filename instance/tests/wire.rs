@@ -164,6 +164,27 @@ fn behind_the_front_a_chunked_request_ends_once() {
 }
 
 #[test]
+fn behind_the_front_a_long_request_goes_on_after_an_early_reply() {
+    let instance = start(|_| {});
+    let mut poll = instance.park(5);
+    let mut app = instance.ask_with(5, "X-Real-IP: 192.0.2.1\r\nContent-Length: 3000000");
+    app.send(&[7; 1_000_000]);
+    let (request, _) = poll.head();
+    // The agent has all that there is: nothing is on its way within the kernel.
+    assert_eq!(poll.bytes(1_000_000), [7; 1_000_000]);
+    let mut replier = instance.reply_with(5, request.get("x-iwp-requestid").unwrap(), "Content-Length: 2");
+    replier.send(b"ok");
+    assert_eq!(app.reply().body, b"ok");
+    app.send(&[8; 2_000_000]);
+    assert_eq!(poll.bytes(2_000_000), [8; 2_000_000]);
+    assert_eq!(replier.reply().status, 200);
+    for wire in [&mut poll, &mut app] {
+        wire.post("/ping", "");
+        assert_eq!(wire.reply().status, 200);
+    }
+}
+
+#[test]
 fn long_bodies_cross_whole_in_both_directions() {
     let instance = start(|config| config.limits.body_bytes = 64 << 20);
     let long: Vec<u8> = (0..9_000_001_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();

@@ -337,6 +337,9 @@ impl Line {
     /// # Errors
     /// The peer has left.
     pub(crate) fn push(&self, cx: &mut Context<'_>, data: &[u8]) -> io::Result<()> {
+        if data.is_empty() {
+            return Ok(());
+        }
         let mut traffic = self.traffic();
         if data.len() <= TOGETHER_MAX && !traffic.unsent.is_empty() {
             traffic.unsent.extend_from_slice(data);

@@ -73,7 +73,7 @@ fn end_to_end(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = text.split_once(':').ok_or("not of the form `Name: value`")?;
     let name: HeaderName = name.trim().parse().map_err(|_| "not a header name before the colon")?;
     let value = value.trim().parse().map_err(|_| "not a header value after the colon")?;
-    if is_hop_by_hop(&name) || name == header::HOST {
+    if is_hop_by_hop(name.as_str().as_bytes()) || name == header::HOST {
         return Err(format!("{name} belongs to one connection and does not reach an agent"));
     }
     Ok((name, value))

@@ -67,27 +67,10 @@ headers! {
     FORWARDED_FOR = "x-forwarded-for";
 }
 
-/// Whether a header belongs to one connection only (RFC 9110 §7.6.1), and so never crosses the relay.
+/// Whether a header, its name in lower case, belongs to one connection only (RFC 9110 §7.6.1), and so never crosses the relay.
 ///
-/// `Content-Length` and `Expect` are here too: the relay's own HTTP layers speak them with each side.
-pub fn is_hop_by_hop(name: &HeaderName) -> bool {
-    matches!(
-        *name,
-        header::CONNECTION
-            | header::CONTENT_LENGTH
-            | header::EXPECT
-            | header::PROXY_AUTHENTICATE
-            | header::PROXY_AUTHORIZATION
-            | header::TE
-            | header::TRAILER
-            | header::TRANSFER_ENCODING
-            | header::UPGRADE
-    ) || matches!(name.as_str(), "keep-alive" | "proxy-connection")
-}
-
-/// Whether a header, its name in lower case, must not cross from one side of a transaction to the other: it belongs to one
-/// connection, or is the caller's token or signature.
-pub fn is_of_one_side(name: &[u8]) -> bool {
+/// `content-length` and `expect` are here too: the relay's own HTTP layers speak them with each side.
+pub fn is_hop_by_hop(name: &[u8]) -> bool {
     matches!(
         name,
         b"connection"
@@ -101,9 +84,13 @@ pub fn is_of_one_side(name: &[u8]) -> bool {
             | b"trailer"
             | b"transfer-encoding"
             | b"upgrade"
-            | b"x-iwp-token"
-            | b"x-iwp-signature"
     )
+}
+
+/// Whether a header, its name in lower case, must not cross from one side of a transaction to the other: it belongs to one
+/// connection, or is the caller's token or signature.
+pub fn is_of_one_side(name: &[u8]) -> bool {
+    is_hop_by_hop(name) || matches!(name, b"x-iwp-token" | b"x-iwp-signature")
 }
 
 /// Removes what must not cross from one side of a transaction to the other: hop-by-hop headers, those that
@@ -120,11 +107,8 @@ pub fn keep_end_to_end(headers: &mut HeaderMap) {
     for name in named {
         headers.remove(name);
     }
-    let own: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| is_hop_by_hop(name) || **name == TOKEN || **name == SIGNATURE)
-        .cloned()
-        .collect();
+    let own: Vec<HeaderName> =
+        headers.keys().filter(|name| is_of_one_side(name.as_str().as_bytes())).cloned().collect();
     for name in own {
         headers.remove(name);
     }

@@ -34,7 +34,7 @@ const UNWANTED_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// One connection, as a task.
 ///
-/// Written out as a state machine: an `async fn` of the same would be three times as large, and nearly all connections
+/// Written out as a state machine: an `async fn` of the same is larger, and nearly all connections
 /// wait nearly all the time.
 pub(crate) struct Connection {
     hub: Rc<Hub>,
@@ -230,6 +230,7 @@ async fn linger(line: Rc<Line>) {
     // The peer has gone, or does not stop sending: either way this was the last of it.
     let _ = timeout(LINGER_MAX, read).await;
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -209,7 +209,7 @@ impl App {
                 Waited::Back(Back::Unused) => return Err(agent_left()),
                 Waited::Back(Back::Cut) | Waited::PeerLeft => return Ok(Said::Cut),
                 Waited::Expired(Expired::Reply) => {
-                    if entry.withdraw() {
+                    if entry.take_out().is_some() {
                         return Err(no_reply());
                     }
                     // A reply has just come.
@@ -250,14 +250,10 @@ struct Entry<'a> {
 }
 
 impl Entry<'_> {
+    /// Takes the right to answer back from the reply's side, if that has not used it.
     fn take_out(&self) -> Option<Asked> {
         let end = self.hub.transactions.borrow_mut().withdraw(self.request)?;
         end.into_asked()
-    }
-
-    /// Takes the right to answer back from the reply's side; gives whether that had not used it.
-    fn withdraw(&self) -> bool {
-        self.take_out().is_some()
     }
 }
 

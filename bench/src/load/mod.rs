@@ -75,14 +75,7 @@ impl Load {
         head: &str,
         expect: Expect,
     ) -> anyhow::Result<()> {
-        let mut caller = Caller::open(address, head, expect).await?;
-        let done = self.done.clone();
-        self.tasks.spawn(async move {
-            loop {
-                caller.call().await?;
-                done.fetch_add(1, Ordering::Relaxed);
-            }
-        });
+        self.add(Caller::open(address, head, expect).await?, false, false);
         Ok(())
     }
 
@@ -93,15 +86,7 @@ impl Load {
         head: &str,
         expect: Expect,
     ) -> anyhow::Result<()> {
-        let mut caller = Caller::open(address, head, expect).await?;
-        let done = self.done.clone();
-        self.tasks.spawn(async move {
-            loop {
-                caller.call().await?;
-                done.fetch_add(1, Ordering::Relaxed);
-                caller.reopen().await?;
-            }
-        });
+        self.add(Caller::open(address, head, expect).await?, true, false);
         Ok(())
     }
 
@@ -112,19 +97,27 @@ impl Load {
         head: &str,
         expect: Expect,
     ) -> anyhow::Result<()> {
-        let mut caller = Caller::open(address, head, expect).await?;
+        self.add(Caller::open(address, head, expect).await?, false, true);
+        Ok(())
+    }
+
+    /// Lets a caller call: over a new connection each time if `anew`; if it `forgives`, a failure is counted and not the end.
+    fn add(&mut self, mut caller: Caller, anew: bool, forgives: bool) {
         let (done, failed) = (self.done.clone(), self.failed.clone());
         self.tasks.spawn(async move {
             loop {
                 let called = caller.call().await;
+                let broke = called.is_err();
+                if !forgives {
+                    called?;
+                }
                 done.fetch_add(1, Ordering::Relaxed);
-                if called.is_err() {
-                    failed.fetch_add(1, Ordering::Relaxed);
+                failed.fetch_add(u64::from(broke), Ordering::Relaxed);
+                if anew || broke {
                     caller.reopen().await?;
                 }
             }
         });
-        Ok(())
     }
 
     /// Adds an agent's connection to the instance of `port`, at `address` or through a front there.

@@ -22,11 +22,16 @@ pub(crate) fn write(answer: &Answer, line: &Line) {
         length(&Body::exact(answer.body().len() as u64), &mut to);
     }
     date(line, &mut to);
+    end_head(line, &mut to);
+    to.extend_from_slice(answer.body());
+}
+
+/// Ends a head, with what the connection itself has to say.
+pub(super) fn end_head(line: &Line, to: &mut BytesMut) {
     if line.is_last() {
         to.extend_from_slice(b"connection: close\r\n");
     }
     to.extend_from_slice(b"\r\n");
-    to.extend_from_slice(answer.body());
 }
 
 /// Writes the first line of an answer.

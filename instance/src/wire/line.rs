@@ -202,11 +202,7 @@ impl Line {
         let mut scratch = self.watched.lines().scratch.borrow_mut();
         let most = most.min(scratch.len());
         let into = &mut scratch[..most];
-        match self.socket.borrow_mut().poll_read(cx, into) {
-            Poll::Ready(Ok(bytes)) => Poll::Ready(Ok(see(&into[..bytes]))),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => Poll::Pending,
-        }
+        self.socket.borrow_mut().poll_read(cx, into).map_ok(|bytes| see(&into[..bytes]))
     }
 
     /// Reads once, into what is unread; `false` at the end.

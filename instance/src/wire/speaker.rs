@@ -7,7 +7,10 @@ use bytes::BytesMut;
 
 use crate::{
     hub::Answer,
-    wire::line::{Back, Line},
+    wire::{
+        answer,
+        line::{Back, Line},
+    },
 };
 
 /// The say on a line. It goes back when this is dropped: unused if nothing was said, cut if an answer had begun and was not
@@ -30,10 +33,7 @@ impl Speaker {
         self.0.begin();
         let mut unsent = self.0.unsent();
         write(&mut unsent);
-        if self.0.is_last() {
-            unsent.extend_from_slice(b"connection: close\r\n");
-        }
-        unsent.extend_from_slice(b"\r\n");
+        answer::end_head(&self.0, &mut unsent);
     }
 
     /// Remembers the task that speaks: it is woken if the line is given up.

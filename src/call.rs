@@ -15,7 +15,7 @@ use switchboard_client::{App, AppConfig, Body, Upload};
 use switchboard_daemon::Outcome;
 use switchboard_fleet::{
     CustomerId, ServerName,
-    header::{REASON, is_hop_by_hop},
+    header::{HOP_BY_HOP, REASON},
 };
 use tokio::time::timeout;
 
@@ -73,7 +73,7 @@ fn end_to_end(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = text.split_once(':').ok_or("not of the form `Name: value`")?;
     let name: HeaderName = name.trim().parse().map_err(|_| "not a header name before the colon")?;
     let value = value.trim().parse().map_err(|_| "not a header value after the colon")?;
-    if is_hop_by_hop(name.as_str().as_bytes()) || name == header::HOST {
+    if HOP_BY_HOP.contains(&name.as_str()) || name == header::HOST {
         return Err(format!("{name} belongs to one connection and does not reach an agent"));
     }
     Ok((name, value))

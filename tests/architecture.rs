@@ -60,6 +60,7 @@ fn pure_files_have_no_socket_task_clock_or_file() {
         "wire/head",
         "wire/body",
         "wire/field",
+        "wire/name",
         "route",
         "announcement",
     ] {

@@ -15,6 +15,7 @@
 //! | `figures`, `table` | from samples to the table |
 //! | `instructions` | by itself: how many instructions a request takes, and how many it may |
 
+mod cores;
 mod cpu;
 mod effort;
 mod figures;

@@ -25,6 +25,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// The path that nginx answers by itself.
 pub(crate) const ANSWERED: &str = "/answered";
+/// The same with a body of [`GIVEN_BYTES`].
+pub(crate) const GIVEN: &str = "/given";
+/// Bytes of that body.
+pub(crate) const GIVEN_BYTES: usize = 1 << 10;
 /// The path that nginx hands on.
 pub(crate) const PROXIED: &str = "/proxied";
 
@@ -108,6 +112,7 @@ fn configuration(address: SocketAddr, upstream: SocketAddr) -> String {
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|kind| format!("    {kind}_temp_path {kind};\n"))
         .concat();
+    let given = "x".repeat(GIVEN_BYTES);
     format!(
         "daemon off;
 worker_processes 1;
@@ -120,6 +125,7 @@ http {{
     keepalive_requests 1000000000;
     client_max_body_size 0;
     client_body_buffer_size 64k;
+    client_header_buffer_size 4k;
     upstream echo {{
         server {upstream};
         keepalive 128;
@@ -129,6 +135,9 @@ http {{
         listen {address} backlog=4096;
         location = {ANSWERED} {{
             return 200;
+        }}
+        location = {GIVEN} {{
+            return 200 \"{given}\";
         }}
         location = {PROXIED} {{
             proxy_pass http://echo;

@@ -5,6 +5,11 @@ use http::{HeaderMap, HeaderName, header};
 macro_rules! headers {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
         $($(#[$doc])* pub const $name: HeaderName = HeaderName::from_static($text);)*
+
+        /// The same as texts, for tables that are made when the program is compiled.
+        pub mod text {
+            $($(#[$doc])* pub const $name: &str = $text;)*
+        }
     };
 }
 
@@ -67,30 +72,27 @@ headers! {
     FORWARDED_FOR = "x-forwarded-for";
 }
 
-/// Whether a header, its name in lower case, belongs to one connection only (RFC 9110 §7.6.1), and so never crosses the relay.
+/// The headers that belong to one connection only (RFC 9110 §7.6.1), and so never cross the relay.
 ///
 /// `content-length` and `expect` are here too: the relay's own HTTP layers speak them with each side.
-pub fn is_hop_by_hop(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"connection"
-            | b"content-length"
-            | b"expect"
-            | b"keep-alive"
-            | b"proxy-authenticate"
-            | b"proxy-authorization"
-            | b"proxy-connection"
-            | b"te"
-            | b"trailer"
-            | b"transfer-encoding"
-            | b"upgrade"
-    )
-}
+pub const HOP_BY_HOP: [&str; 11] = [
+    "connection",
+    "content-length",
+    "expect",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
-/// Whether a header, its name in lower case, must not cross from one side of a transaction to the other: it belongs to one
-/// connection, or is the caller's token or signature.
-pub fn is_of_one_side(name: &[u8]) -> bool {
-    is_hop_by_hop(name) || matches!(name, b"x-iwp-token" | b"x-iwp-signature")
+/// Whether a header must not cross from one side of a transaction to the other: it belongs to one connection, or is the
+/// caller's token or signature.
+pub fn is_of_one_side(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(&name.as_str()) || *name == TOKEN || *name == SIGNATURE
 }
 
 /// Removes what must not cross from one side of a transaction to the other: hop-by-hop headers, those that
@@ -107,8 +109,7 @@ pub fn keep_end_to_end(headers: &mut HeaderMap) {
     for name in named {
         headers.remove(name);
     }
-    let own: Vec<HeaderName> =
-        headers.keys().filter(|name| is_of_one_side(name.as_str().as_bytes())).cloned().collect();
+    let own: Vec<HeaderName> = headers.keys().filter(|name| is_of_one_side(name)).cloned().collect();
     for name in own {
         headers.remove(name);
     }

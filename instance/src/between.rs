@@ -18,7 +18,7 @@ use crate::{
     refill,
     refusal::Refusal,
     route::{FleetRoute, Level},
-    wire::{carry::Intake, field::Fields, head::Head, line::Line},
+    wire::{carry::Intake, head::Head, line::Line, name::Name},
 };
 
 /// Answers a call from another instance.
@@ -67,7 +67,7 @@ fn hello(
     headers: &HeaderMap,
 ) -> Result<HeaderMap, Refusal> {
     let newcomer = admitted_sender(hub, admission, headers)?;
-    let leaving = text(headers, &header::LEAVING) == Some("1");
+    let leaving = text(headers, Name::Leaving) == Some("1");
     hub.peers.borrow_mut().shown_port(&newcomer, leaving);
     let peer = hub.peers.borrow().of(&newcomer);
     if let Some(peer) = peer {
@@ -120,7 +120,7 @@ fn connected(
     headers: &HeaderMap,
 ) -> Result<HeaderMap, Refusal> {
     let id = customer(headers)?;
-    let since = number(headers, &header::SINCE)?.unwrap_or_else(now_ms);
+    let since = number(headers, Name::Since)?.unwrap_or_else(now_ms);
     let place = admitted_sender(hub, admission, headers)?;
     add_sender(hub, &place);
     hub.heard_of(id, &place, since);
@@ -157,7 +157,7 @@ async fn announce(
 /// The whole body of a call; one that is signed must have signed it.
 async fn whole_body(admission: Admission, headers: &HeaderMap, body: Intake) -> Result<Bytes, Refusal> {
     let body = body.whole().await?;
-    let digest = text(headers, &header::DIGEST);
+    let digest = text(headers, Name::Digest);
     let covered = digest.map_or(body.is_empty(), |digest| digest == KeyRing::digest(&body));
     if admission == Admission::Signed && !covered {
         return Err(Refusal::new(StatusCode::UNAUTHORIZED, "X-IWP-Digest is not the body's"));
@@ -201,7 +201,7 @@ async fn range(
     headers: &HeaderMap,
 ) -> Result<HeaderMap, Refusal> {
     let size =
-        number(headers, &header::RANGE_SIZE)?.ok_or_else(|| Refusal::bad("X-IWP-Range-Size is missing"))?;
+        number(headers, Name::RangeSize)?.ok_or_else(|| Refusal::bad("X-IWP-Range-Size is missing"))?;
     if size == 0 {
         return Err(Refusal::bad("X-IWP-Range-Size is 0"));
     }

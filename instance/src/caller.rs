@@ -5,17 +5,19 @@ use std::{
     time::SystemTime,
 };
 
-use http::{HeaderMap, HeaderName, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use smallvec::SmallVec;
 use switchboard_fleet::{
     Age, CustomerId, InstanceName, KeyRing, ServerName, SignatureError,
     config::{Admit, Config},
-    header,
 };
 
 use crate::{
     refusal::Refusal,
-    wire::field::{Fields, starts_with_iwp},
+    wire::{
+        field::Fields,
+        name::{Name, Names},
+    },
 };
 
 /// Bytes of one `X-IWP-*` header; the lists of names may be longer.
@@ -32,17 +34,25 @@ pub(crate) enum Admission {
 
 /// Checks every `X-IWP-*` header: given once, visible ASCII, not too long.
 pub(crate) fn check_headers(headers: &impl Fields) -> Result<(), Refusal> {
-    let own: SmallVec<[_; 8]> = headers.fields().filter(|(name, _)| starts_with_iwp(name)).collect();
-    for (place, (name, value)) in own.iter().enumerate() {
-        if own[..place].iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+    let mut known = Names::default();
+    let mut others: SmallVec<[&[u8]; 4]> = SmallVec::new();
+    for field in headers.fields().filter(|field| field.name.is_iwp()) {
+        let again = match field.name {
+            Name::OtherIwp => others.iter().any(|other| other.eq_ignore_ascii_case(field.text)),
+            name => known.has(name),
+        };
+        if again {
             return Err(Refusal::bad("an X-IWP-* header is given more than once"));
         }
-        if !value.iter().all(|byte| (b' '..=b'~').contains(byte)) {
+        match field.name {
+            Name::OtherIwp => others.push(field.text),
+            name => known.insert(name),
+        }
+        // All of them, not up to the first that is wrong: so it is done many at a time.
+        if !field.value.iter().fold(true, |visible, byte| visible & (b' '..=b'~').contains(byte)) {
             return Err(Refusal::bad("an X-IWP-* header is not visible ASCII"));
         }
-        let is = |known: HeaderName| name.eq_ignore_ascii_case(known.as_str().as_bytes());
-        let long = || is(header::HOSTS) || is(header::PORTS) || is(header::PATH);
-        if value.len() > VALUE_MAX && !long() {
+        if field.value.len() > VALUE_MAX && !matches!(field.name, Name::Hosts | Name::Ports | Name::Path) {
             return Err(Refusal::bad("an X-IWP-* header is too long"));
         }
     }
@@ -50,23 +60,23 @@ pub(crate) fn check_headers(headers: &impl Fields) -> Result<(), Refusal> {
 }
 
 /// The text of a header that [`check_headers`] has passed.
-pub(crate) fn text<'a>(headers: &'a impl Fields, name: &HeaderName) -> Option<&'a str> {
+pub(crate) fn text(headers: &impl Fields, name: Name) -> Option<&str> {
     headers.field(name).and_then(|value| std::str::from_utf8(value).ok())
 }
 
 /// The number in a header, if it is there.
-pub(crate) fn number(headers: &impl Fields, name: &HeaderName) -> Result<Option<u64>, Refusal> {
+pub(crate) fn number(headers: &impl Fields, name: Name) -> Result<Option<u64>, Refusal> {
     let Some(text) = text(headers, name) else { return Ok(None) };
     let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|_| plain);
-    number.map(Some).ok_or_else(|| Refusal::bad(format!("{name} is no number")))
+    number.map(Some).ok_or_else(|| Refusal::bad(format!("{} is no number", name.text())))
 }
 
 /// The customer whom the call is about.
 pub(crate) fn customer(headers: &impl Fields) -> Result<CustomerId, Refusal> {
-    let text = text(headers, &header::PRODUCT_UNIV_ID)
-        .ok_or_else(|| Refusal::bad("X-IWP-ProductUnivId is missing"))?;
-    text.parse().map_err(|error| Refusal::bad(format!("X-IWP-ProductUnivId is {error}")))
+    let digits =
+        headers.field(Name::ProductUnivId).ok_or_else(|| Refusal::bad("X-IWP-ProductUnivId is missing"))?;
+    CustomerId::from_digits(digits).map_err(|error| Refusal::bad(format!("X-IWP-ProductUnivId is {error}")))
 }
 
 /// How an agent has shown that it is who it says.
@@ -91,7 +101,7 @@ pub(crate) fn check_token(
     admit: &Admit,
 ) -> Result<Token, Refusal> {
     let wrong = |reason| Refusal::new(StatusCode::UNAUTHORIZED, reason);
-    match headers.field(&header::TOKEN) {
+    match headers.field(Name::Token) {
         Some(token) => match keys.verify_token(id, token) {
             Some(Age::New) => Ok(Token::New),
             Some(Age::Old) => Ok(Token::Old),
@@ -107,8 +117,8 @@ pub(crate) fn address(socket: IpAddr, headers: &impl Fields, config: &Config) ->
     if !is_front(socket, config) {
         return socket;
     }
-    let forwarded = || text(headers, &header::FORWARDED_FOR).and_then(|list| list.split(',').next());
-    let said = text(headers, &header::REAL_IP).or_else(forwarded);
+    let forwarded = || text(headers, Name::ForwardedFor).and_then(|list| list.split(',').next());
+    let said = text(headers, Name::RealIp).or_else(forwarded);
     said.and_then(|said| said.trim().parse().ok()).unwrap_or(socket)
 }
 
@@ -142,9 +152,9 @@ pub(crate) fn admit(
 
 /// The instance that the call is about: its caller, or the one the caller speaks for.
 pub(crate) fn sender(headers: &HeaderMap) -> Result<InstanceName, Refusal> {
-    let host = text(headers, &header::HOST).ok_or_else(|| Refusal::bad("X-IWP-Host is missing"))?;
+    let host = text(headers, Name::Host).ok_or_else(|| Refusal::bad("X-IWP-Host is missing"))?;
     let server: ServerName = host.parse().map_err(|_| Refusal::bad("X-IWP-Host is no server name"))?;
-    let port = number(headers, &header::PORT)?.ok_or_else(|| Refusal::bad("X-IWP-Port is missing"))?;
+    let port = number(headers, Name::Port)?.ok_or_else(|| Refusal::bad("X-IWP-Port is missing"))?;
     let port = u16::try_from(port).ok().filter(|port| *port > 0);
     let port = port.ok_or_else(|| Refusal::bad("X-IWP-Port is no port"))?;
     Ok(InstanceName { server, port })
@@ -153,6 +163,7 @@ pub(crate) fn sender(headers: &HeaderMap) -> Result<InstanceName, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::head::Head;
     use http::HeaderValue;
 
     fn headers(pairs: &[(&'static str, &[u8])]) -> HeaderMap {
@@ -165,26 +176,29 @@ mod tests {
 
     #[test]
     fn headers_that_are_refused() {
-        for pairs in [
-            &[("x-iwp-productunivid", &b"1"[..]), ("x-iwp-productunivid", b"1")][..],
-            &[("x-iwp-anything", "ä".as_bytes())],
-            &[("x-iwp-token", &[b'a'; VALUE_MAX + 1])],
+        let long = "a".repeat(VALUE_MAX + 1);
+        for fields in [
+            "X-IWP-ProductUnivId: 1\r\nx-iwp-productunivid: 1\r\n",
+            "X-IWP-Some: 1\r\nX-IWP-Other: 1\r\nX-IWP-SOME: 1\r\n",
+            "x-iwp-anything: ä\r\n",
+            &format!("X-IWP-Token: {long}\r\n"),
         ] {
-            assert_eq!(check_headers(&headers(pairs)).unwrap_err().status, 400);
+            assert_eq!(check_headers(&*Head::of(fields)).unwrap_err().status, 400, "{fields}");
         }
-        assert_eq!(check_headers(&headers(&[("x-other", &[0xff]), ("x-other", b"2")])), Ok(()));
+        let fine = format!("X-Other: ä\r\nX-Other: 2\r\nX-IWP-Some: 1\r\nX-IWP-Path: {long}\r\n");
+        assert_eq!(check_headers(&*Head::of(&fine)), Ok(()));
     }
 
     #[test]
     fn numbers_are_digits_only() {
         for value in ["", "+1", "-1", "1.0", "0x1", "1 ", "18446744073709551616"] {
             assert!(
-                number(&headers(&[("x-iwp-since", value.as_bytes())]), &header::SINCE).is_err(),
+                number(&headers(&[("x-iwp-since", value.as_bytes())]), Name::Since).is_err(),
                 "{value:?}"
             );
         }
-        assert_eq!(number(&headers(&[("x-iwp-since", b"17")]), &header::SINCE), Ok(Some(17)));
-        assert_eq!(number(&headers(&[]), &header::SINCE), Ok(None));
+        assert_eq!(number(&headers(&[("x-iwp-since", b"17")]), Name::Since), Ok(Some(17)));
+        assert_eq!(number(&headers(&[]), Name::Since), Ok(None));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the fuzz targets of `fuzz/` call: every parser here that meets the network. Not for use.
 
 use bytes::{Buf, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::Method;
 
 use crate::{
     announcement, caller,
@@ -9,7 +9,9 @@ use crate::{
     route,
     wire::{
         body::Body,
+        field::{Fields, pass_on},
         head::{Head, HeadLimits},
+        name::Names,
     },
 };
 
@@ -68,9 +70,7 @@ pub fn framing(bytes: &[u8]) {
 
 /// Finds the route of a target.
 pub fn route(bytes: &[u8]) {
-    if let Ok(target) = std::str::from_utf8(bytes) {
-        let _ = route::route(&Method::POST, target, 8081);
-    }
+    let _ = route::route(&Method::POST, bytes, 8081);
 }
 
 /// Reads the body of `/announce`.
@@ -78,18 +78,29 @@ pub fn announcement(bytes: &[u8]) {
     let _ = announcement::parse(bytes);
 }
 
-/// Reads headers: a line each, name and value apart by a colon.
+/// Reads the headers of a request, and writes what of them travels on; that is read again.
 pub fn headers(bytes: &[u8]) {
-    let mut headers = HeaderMap::new();
-    for line in bytes.split(|byte| *byte == b'\n').take(64) {
-        let mut parts = line.splitn(2, |byte| *byte == b':');
-        let name = parts.next().and_then(|name| HeaderName::from_bytes(name).ok());
-        let value = parts.next().and_then(|value| HeaderValue::from_bytes(value).ok());
-        if let (Some(name), Some(value)) = (name, value) {
-            headers.append(name, value);
-        }
+    let Some(head) = head_of(bytes) else { return };
+    if caller::check_headers(&*head).is_err() {
+        return;
     }
-    if caller::check_headers(&headers).is_ok() {
-        let _ = (caller::customer(&headers), caller::sender(&headers));
-    }
+    let _ = (caller::customer(&*head), caller::sender(&head.to_map()));
+    let mut passed = BytesMut::new();
+    pass_on(&head, Names::default(), &mut passed);
+    let again = head_of(&passed);
+    let fields = head.fields().count();
+    assert!(
+        again.as_ref().is_some_and(|again| again.fields().count() <= fields && again.body == Body::EMPTY)
+    );
+    let mut twice = BytesMut::new();
+    again.iter().for_each(|again| pass_on(again, Names::default(), &mut twice));
+    assert!(passed == twice);
+}
+
+/// A request with these headers.
+fn head_of(fields: &[u8]) -> Option<Box<Head>> {
+    let mut bytes = BytesMut::from(&b"POST / HTTP/1.1\r\n"[..]);
+    bytes.extend_from_slice(fields);
+    bytes.extend_from_slice(b"\r\n");
+    Head::take(&mut bytes, HeadLimits { bytes: 1 << 16, headers: 64 }).ok().flatten()
 }

@@ -14,6 +14,7 @@ use crate::{
     outgoing::{Call, CallError},
     peers::Peer,
     route::FleetRoute,
+    wire::name::Name,
 };
 
 /// How often it is looked whether somebody is due to be greeted.
@@ -47,11 +48,11 @@ pub(crate) async fn greet(hub: &Rc<Hub>, peer: &Peer) {
     if signed {
         marks::answered(hub, &answer);
     }
-    let names = list(&answer, &header::HOSTS).filter_map(|name| name.parse::<ServerName>().ok());
+    let names = list(&answer, Name::Hosts).filter_map(|name| name.parse::<ServerName>().ok());
     for name in names.filter(|_| signed) {
         named(hub, Peer::Server(name));
     }
-    let ports = list(&answer, &header::PORTS).filter_map(|port| port.parse().ok()).filter(|port| *port > 0);
+    let ports = list(&answer, Name::Ports).filter_map(|port| port.parse().ok()).filter(|port| *port > 0);
     match peer {
         Peer::Server(_) if answer.contains_key(header::PORTS) => {
             hub.peers.borrow_mut().shown_ports(peer, ports.collect());
@@ -115,7 +116,7 @@ fn greeting(hub: &Hub) -> HeaderMap {
     headers
 }
 
-fn list<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> impl Iterator<Item = &'a str> + use<'a> {
+fn list<'a>(headers: &'a HeaderMap, name: Name) -> impl Iterator<Item = &'a str> + use<'a> {
     text(headers, name)
         .unwrap_or_default()
         .split(',')

@@ -19,6 +19,7 @@ use crate::{
     refusal::Refusal,
     route::FleetRoute,
     vault::{Vault, VaultError},
+    wire::name::Name,
 };
 
 /// `/movemaster/PORT`: hands the fleet's range to the instance named in `X-IWP-To`. Asked again, it goes on where it stopped.
@@ -141,7 +142,7 @@ async fn written_down(hub: &Rc<Hub>, handover: Handover) -> Result<Rc<Vault>, Va
 }
 
 fn destination(headers: &HeaderMap) -> Result<InstanceName, Refusal> {
-    let to = text(headers, &header::TO).ok_or_else(|| Refusal::bad("X-IWP-To is missing"))?;
+    let to = text(headers, Name::To).ok_or_else(|| Refusal::bad("X-IWP-To is missing"))?;
     to.parse().map_err(|error| Refusal::bad(format!("X-IWP-To is {error}")))
 }
 

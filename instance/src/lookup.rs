@@ -15,6 +15,7 @@ use crate::{
     peers::Peer,
     route::FleetRoute,
     verdict::Verdict,
+    wire::name::Name,
 };
 
 /// After the first answer from the place itself the others get so long to say something newer.
@@ -59,7 +60,7 @@ async fn ask(hub: &Rc<Hub>, peer: &Peer, id: CustomerId) -> Option<Location> {
         return None;
     }
     let place = sender(&answer).ok()?;
-    let since = number(&answer, &header::SINCE).ok()?.unwrap_or_else(now_ms);
+    let since = number(&answer, Name::Since).ok()?.unwrap_or_else(now_ms);
     let known = place != hub.own && hub.may_contact(&place, &answer);
     known.then_some(Location { place, since })
 }

@@ -16,6 +16,7 @@ use crate::{
     hub::Hub,
     peers::Peer,
     run::StartError,
+    wire::name::Name,
 };
 
 /// Most instances whose ledger is remembered.
@@ -53,7 +54,7 @@ pub(crate) fn tell_own(hub: &Hub, headers: &mut HeaderMap) {
 
 /// The state of the fleet's ledger in a call or an answer.
 pub(crate) fn mark(headers: &HeaderMap) -> Option<Mark> {
-    text(headers, &header::RANGE_MARK)?.parse().ok()
+    text(headers, Name::RangeMark)?.parse().ok()
 }
 
 /// Takes in what a call or an answer says of the fleet's ledger.
@@ -79,7 +80,7 @@ pub(crate) fn greeted(
 ) {
     if admission == Admission::Signed {
         hear(hub, headers);
-        if let Ok(Some(generation)) = number(headers, &header::LEDGER) {
+        if let Ok(Some(generation)) = number(headers, Name::Ledger) {
             let known = hub.ledgers.borrow_mut().hear(newcomer, generation);
             told.insert(header::LEDGER, known.into());
         }
@@ -90,7 +91,7 @@ pub(crate) fn greeted(
 /// Takes in what the signed answer to a greeting says of ledgers.
 pub(crate) fn answered(hub: &Rc<Hub>, answer: &HeaderMap) {
     hear(hub, answer);
-    if let Ok(Some(known)) = number(answer, &header::LEDGER) {
+    if let Ok(Some(known)) = number(answer, Name::Ledger) {
         hub.ids.known_at(known);
     }
 }

@@ -20,8 +20,10 @@ use crate::{
     route::FleetRoute,
 };
 
-/// After a call, how long announcements are gathered before the next one.
-const GATHER: Duration = Duration::from_millis(20);
+/// After a call, how long announcements are gathered before the next one to the same peer, at least.
+const GATHER_MIN: Duration = Duration::from_millis(20);
+/// The same for each peer there is: so an instance makes at most a thousand calls a second, however large the fleet.
+const GATHER_EACH: Duration = Duration::from_millis(1);
 /// Announcements in one call.
 const BATCH_MAX: usize = 10_000;
 /// Announcements kept for one peer; beyond it new ones are not sent to it, and its apps cost a question instead.
@@ -120,8 +122,14 @@ async fn send_all(hub: &Rc<Hub>, peer: &Peer) {
         for (place, news) in batch {
             send(hub, peer, &place, news).await;
         }
-        sleep(GATHER).await;
+        let peers = hub.peers.borrow().listeners().count();
+        sleep(gathering(peers)).await;
     }
+}
+
+/// How long announcements are gathered where so many peers are told.
+fn gathering(peers: usize) -> Duration {
+    GATHER_EACH.saturating_mul(u32::try_from(peers).unwrap_or(u32::MAX)).max(GATHER_MIN)
 }
 
 /// Sends one batch, again and again until it has arrived or the peer is dropped.
@@ -174,4 +182,18 @@ async fn send_each(
         answer?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_in_a_second_do_not_grow_with_the_fleet() {
+        for peers in [1, 20, 21, 1_000, 100_000] {
+            let calls = peers as f64 / gathering(peers).as_secs_f64();
+            assert!(calls <= 1_001.0, "{calls} calls a second to {peers} peers");
+        }
+        assert_eq!(gathering(3), GATHER_MIN);
+    }
 }

@@ -20,6 +20,7 @@ use crate::{
     peers::Peer,
     route::FleetRoute,
     vault::VaultError,
+    wire::name::Name,
 };
 
 /// How often it is looked whether more should be asked for.
@@ -230,8 +231,8 @@ fn asking(hub: &Hub, size: u64) -> Call {
 }
 
 fn granted(answer: &HeaderMap) -> Option<IdRange> {
-    let from = number(answer, &header::RANGE_FROM).ok()??;
-    let to = number(answer, &header::RANGE_TO).ok()??;
+    let from = number(answer, Name::RangeFrom).ok()??;
+    let to = number(answer, Name::RangeTo).ok()??;
     IdRange::from_numbers(from, to)
 }
 

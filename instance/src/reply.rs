@@ -4,10 +4,10 @@ use std::{future::poll_fn, rc::Rc};
 
 use bytes::BytesMut;
 use http::StatusCode;
-use switchboard_fleet::{CustomerId, header};
+use switchboard_fleet::CustomerId;
 
 use crate::{
-    caller::{number, text},
+    caller::number,
     hub::{Answer, Hub},
     refusal::Refusal,
     running::Asked,
@@ -20,6 +20,7 @@ use crate::{
         field::{self, Fields, pass_on},
         head::Head,
         line::Line,
+        name::{FROM_WHERE, Name, Names},
     },
 };
 
@@ -34,10 +35,9 @@ pub(crate) async fn reply(
     id: CustomerId,
     head: Box<Head>,
 ) -> Result<Said, Refusal> {
-    let request =
-        text(&*head, &header::REQUEST_ID).ok_or_else(|| Refusal::bad("X-IWP-RequestId is missing"))?;
+    let request = head.field(Name::RequestId).ok_or_else(|| Refusal::bad("X-IWP-RequestId is missing"))?;
     let request = RequestId::parse(request).ok_or_else(no_app)?;
-    let status = status(number(&*head, &header::RESPONSE_CODE));
+    let status = status(number(&*head, Name::ResponseCode));
     let length = check_length(&head.body, hub.config.limits.body_bytes);
     let app = hub.transactions.borrow_mut().reply(request, id).map_err(not_taken)?;
     let status = match status.and_then(|status| length.map(|()| status)) {
@@ -61,17 +61,17 @@ pub(crate) async fn reply(
 
 fn write_reply(head: &Head, status: StatusCode, request: RequestId, app: &Line, to: &mut BytesMut) {
     // The front has put the desktop's address there; that is no app's business.
-    let own = [header::REAL_IP, header::FORWARDED_FOR, header::REQUEST_ID];
+    let own = FROM_WHERE.and(Names::of(&[Name::RequestId]));
     answer::status_line(status, to);
-    pass_on(head, &[&own], to);
+    pass_on(head, own, to);
     // By this the app knows that the agent speaks, and not an instance.
-    field::write(to, header::REQUEST_ID.as_str().as_bytes(), &request.digits());
+    field::write(to, Name::RequestId, &request.digits());
     if bears_body(status) {
         answer::length(&head.body, to);
     } else if answer::has_body(status) {
-        field::write_number(to, b"content-length", 0);
+        field::write_number(to, Name::ContentLength, 0);
     }
-    if head.field(&http::header::DATE).is_none() {
+    if !head.has(Name::Date) {
         answer::date(app, to);
     }
 }

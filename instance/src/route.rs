@@ -68,19 +68,8 @@ impl FleetRoute {
 /// # Errors
 /// 400 for a target that is not a plain path, 404 for an unknown one, 421 for another instance's, 405 for another
 /// method than the route's.
-pub(crate) fn route(method: &Method, target: &str, own_port: u16) -> Result<Route, Refusal> {
-    let path = path(target);
-    if !path.starts_with('/') {
-        return Err(Refusal::bad("the request target must be a path"));
-    }
-    let empty = path.as_bytes().windows(2).any(|two| two == b"//");
-    if empty || path.bytes().any(|byte| byte == b'%') {
-        return Err(Refusal::bad("the path must be plain: no empty segment, no percent-encoding"));
-    }
-    let (name, port) = match path[1..].split_once('/') {
-        Some((name, port)) => (name, Some(port)),
-        None => (&path[1..], None),
-    };
+pub(crate) fn route(method: &Method, target: &[u8], own_port: u16) -> Result<Route, Refusal> {
+    let (name, port) = segments(path(target))?;
     let route =
         known(name, port.is_some()).ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "no such route"))?;
     if let Some(port) = port {
@@ -96,11 +85,30 @@ pub(crate) fn route(method: &Method, target: &str, own_port: u16) -> Result<Rout
     ))
 }
 
+/// The one or two segments of a path.
+fn segments(path: &[u8]) -> Result<(&[u8], Option<&[u8]>), Refusal> {
+    let Some(segments) = path.strip_prefix(b"/") else {
+        return Err(Refusal::bad("the request target must be a path"));
+    };
+    let (mut border, mut past) = (None, b'/');
+    for (place, &byte) in segments.iter().enumerate() {
+        if byte == b'%' || (byte, past) == (b'/', b'/') {
+            return Err(Refusal::bad("the path must be plain: no empty segment, no percent-encoding"));
+        }
+        if byte == b'/' && border.is_none() {
+            border = Some(place);
+        }
+        past = byte;
+    }
+    Ok(match border {
+        Some(place) => (&segments[..place], Some(&segments[place + 1..])),
+        None => (segments, None),
+    })
+}
+
 /// A target without its query.
-pub(crate) fn path(target: &str) -> &str {
-    // By bytes: a search for a `char` costs more than all the rest of this file.
-    let end = target.bytes().position(|byte| byte == b'?').unwrap_or(target.len());
-    &target[..end]
+pub(crate) fn path(target: &[u8]) -> &[u8] {
+    target.split(|byte| *byte == b'?').next().unwrap_or_default()
 }
 
 /// The reason of a 405 on a route for GET.
@@ -108,38 +116,38 @@ pub(crate) const GET_ONLY: &str = "only GET is taken here";
 /// The reason of a 405 on a route for POST.
 pub(crate) const POST_ONLY: &str = "only POST is taken here";
 
-fn known(name: &str, with_port: bool) -> Option<Route> {
+fn known(name: &[u8], with_port: bool) -> Option<Route> {
     use FleetRoute::*;
     let level = if with_port { Level::Instance } else { Level::Server };
     Some(match (name, with_port) {
-        ("ping", _) => Route::Ping,
-        ("getuniversalid", false) => Route::Register,
-        ("connect", false) => Route::Connect,
-        ("agent", true) => Route::Poll,
-        ("client", false) => Route::Locate,
-        ("client", true) => Route::Ask,
-        ("agentreply", true) => Route::Reply,
-        ("hello", _) => Route::Fleet(Hello, level),
-        ("connected", _) => Route::Fleet(Connected, level),
-        ("announce", _) => Route::Fleet(Announce, level),
-        ("find", _) => Route::Fleet(Find, level),
-        ("range", _) => Route::Fleet(Range, level),
-        ("master", true) => Route::Fleet(Master, level),
-        ("movemaster", true) => Route::Fleet(MoveMaster, level),
-        ("status", false) => Route::Status,
-        ("metrics", false) => Route::Metrics,
+        (b"ping", _) => Route::Ping,
+        (b"getuniversalid", false) => Route::Register,
+        (b"connect", false) => Route::Connect,
+        (b"agent", true) => Route::Poll,
+        (b"client", false) => Route::Locate,
+        (b"client", true) => Route::Ask,
+        (b"agentreply", true) => Route::Reply,
+        (b"hello", _) => Route::Fleet(Hello, level),
+        (b"connected", _) => Route::Fleet(Connected, level),
+        (b"announce", _) => Route::Fleet(Announce, level),
+        (b"find", _) => Route::Fleet(Find, level),
+        (b"range", _) => Route::Fleet(Range, level),
+        (b"master", true) => Route::Fleet(Master, level),
+        (b"movemaster", true) => Route::Fleet(MoveMaster, level),
+        (b"status", false) => Route::Status,
+        (b"metrics", false) => Route::Metrics,
         _ => return None,
     })
 }
 
-fn check_port(text: &str, own_port: u16) -> Result<(), Refusal> {
-    let digits = !text.starts_with('0') && text.len() <= 5 && text.bytes().all(|b| b.is_ascii_digit());
-    match text.parse::<u16>() {
-        Ok(port) if digits && port == own_port => Ok(()),
-        Ok(_) if digits => {
-            Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, "that port is another instance's"))
-        }
-        _ => Err(Refusal::bad("the path ends in no port")),
+fn check_port(text: &[u8], own_port: u16) -> Result<(), Refusal> {
+    let plain =
+        (1..=5).contains(&text.len()) && !text.starts_with(b"0") && text.iter().all(u8::is_ascii_digit);
+    let port = plain.then(|| text.iter().fold(0, |port, digit| 10 * port + u32::from(digit - b'0')));
+    match port.and_then(|port| u16::try_from(port).ok()) {
+        Some(port) if port == own_port => Ok(()),
+        Some(_) => Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, "that port is another instance's")),
+        None => Err(Refusal::bad("the path ends in no port")),
     }
 }
 
@@ -149,7 +157,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn status(method: Method, target: &str) -> Result<Route, u16> {
-        route(&method, target, 8081).map_err(|refusal| refusal.status.as_u16())
+        route(&method, target.as_bytes(), 8081).map_err(|refusal| refusal.status.as_u16())
     }
 
     #[test]
@@ -190,7 +198,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_target_leads_to_another_port(target in "/(client|agent|find)/[0-9/%.]{0,8}") {
-            let taken = route(&Method::POST, &target, 8081);
+            let taken = route(&Method::POST, target.as_bytes(), 8081);
             let expected = target.ends_with("/8081") && target.matches('/').count() == 2;
             prop_assert_eq!(taken.is_ok(), expected);
         }

@@ -14,19 +14,12 @@ use switchboard_worker::Reporter;
 use tokio::{
     net::TcpListener,
     task::{AbortHandle, spawn_local},
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{interval, sleep, sleep_until, timeout},
 };
 
 use crate::{
-    grants::Source,
-    greeter,
-    hub::Hub,
-    ids::Ids,
-    marks, minute,
-    outgoing::Outgoing,
-    presence, refill, server, statistics, tls,
-    vault::Vault,
-    wire::watch::{Patience, TICK},
+    grants::Source, greeter, hub::Hub, ids::Ids, marks, minute, outgoing::Outgoing, presence, refill, server,
+    statistics, tls, vault::Vault, wire::watch::Patience,
 };
 
 /// Connections waiting to be accepted; the kernel has a bound of its own (`net.core.somaxconn`).
@@ -222,13 +215,12 @@ async fn sweep_forever(hub: Rc<Hub>) {
         parked: timeouts.agent.get(),
         reply: timeouts.no_reply.get(),
     };
-    let mut ticks = interval(TICK);
-    // After a pause of the whole process nobody is late who had no chance to be heard.
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut swept = Instant::now();
+    let mut due = tokio::time::Instant::now();
     loop {
-        ticks.tick().await;
-        hub.lines.tick(&patience);
+        // After a pause of the whole process nobody is late who had no chance to be heard: nothing is made up for.
+        due = (due + hub.lines.sweep(&patience)).max(tokio::time::Instant::now());
+        sleep_until(due).await;
         if swept.elapsed() >= SWEEP_EVERY {
             swept = Instant::now();
             hub.exchange.borrow_mut().sweep(swept);

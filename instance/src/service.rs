@@ -76,8 +76,7 @@ fn dispatch(hub: &Rc<Hub>, line: &Rc<Line>, head: Box<Head>) -> Result<Todo, Ref
         Route::Ping => now(hub, line, Ok(Answer::default())),
         Route::Register => {
             let address = address(line.peer, &*head, &hub.config);
-            let hub_too = hub.clone();
-            later(hub, line, async move { agents::register(&hub_too, address).await.map(Said::Now) })
+            later(hub, line, async move |hub, _| agents::register(&hub, address).await.map(Said::Now))
         }
         Route::Connect => {
             let (id, token) = agent(hub, &head)?;
@@ -89,23 +88,22 @@ fn dispatch(hub: &Rc<Hub>, line: &Rc<Line>, head: Box<Head>) -> Result<Todo, Ref
         }
         Route::Reply => {
             let (id, _) = agent(hub, &head)?;
-            later(hub, line, reply::reply(hub.clone(), line.clone(), id, head))
+            later(hub, line, move |hub, line| reply::reply(hub, line, id, head))
         }
         Route::Locate => {
-            let (id, hub_too) = (customer(&*head)?, hub.clone());
-            later(hub, line, async move {
-                let place = meeting::locate(&hub_too, id).await;
+            let id = customer(&*head)?;
+            later(hub, line, async move |hub, _| {
+                let place = meeting::locate(&hub, id).await;
                 Ok(Said::Now(place.map_or_else(transact::nobody, |place| transact::at(&place))))
             })
         }
         Route::Ask => {
             let id = customer(&*head)?;
-            later(hub, line, transact::ask(hub.clone(), line.clone(), id, head))
+            later(hub, line, move |hub, line| transact::ask(hub, line, id, head))
         }
-        Route::Fleet(route, level) => {
-            let answer = between::answer(hub.clone(), route, level, line.clone(), head);
-            later(hub, line, async move { answer.await.map(Said::Now) })
-        }
+        Route::Fleet(route, level) => later(hub, line, async move |hub, line| {
+            between::answer(hub, route, level, line, head).await.map(Said::Now)
+        }),
         Route::Status | Route::Metrics => {
             if !line.peer.is_loopback() || !address(line.peer, &*head, &hub.config).is_loopback() {
                 return Err(Refusal::new(StatusCode::NOT_FOUND, "no such route"));
@@ -125,7 +123,7 @@ fn agent(hub: &Hub, head: &Head) -> Result<(CustomerId, Token), Refusal> {
 /// Answers at once, if nothing of the request has to be read before.
 fn now(hub: &Rc<Hub>, line: &Rc<Line>, answer: Result<Answer, Refusal>) -> Todo {
     if !line.is_request_over() && !line.is_last() {
-        return later(hub, line, async move { answer.map(Said::Now) });
+        return later(hub, line, async move |_, _| answer.map(Said::Now));
     }
     say(hub, line, answer);
     Todo::Nothing
@@ -151,15 +149,14 @@ fn park(hub: &Rc<Hub>, line: &Rc<Line>, poll: Parking) -> Todo {
     }))
 }
 
-/// Answers when `handler` says so.
-fn later(
-    hub: &Rc<Hub>,
-    line: &Rc<Line>,
-    handler: impl Future<Output = Result<Said, Refusal>> + 'static,
-) -> Todo {
+/// Answers when what `handler` begins says so. It is begun in here: a future that is handed over takes its room twice.
+fn later<F>(hub: &Rc<Hub>, line: &Rc<Line>, handler: impl FnOnce(Rc<Hub>, Rc<Line>) -> F + 'static) -> Todo
+where
+    F: Future<Output = Result<Said, Refusal>> + 'static,
+{
     let (hub, line) = (hub.clone(), line.clone());
     Todo::Await(Box::pin(async move {
-        let answer = match handler.await {
+        let answer = match handler(hub.clone(), line.clone()).await {
             Ok(Said::Already) => return Ended::Said,
             Ok(Said::Cut) => return Ended::Cut,
             Ok(Said::Now(answer)) => Ok(answer),

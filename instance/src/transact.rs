@@ -19,13 +19,17 @@ use crate::{
         answer,
         body::Body,
         carry::{Intake, Outlet, Passage, poll_carry, too_long},
-        field::{self, Fields, pass_on},
+        field::{self, pass_on},
         head::Head,
         line::{Back, Line, Waited},
+        name::{FROM_WHERE, Name, Names},
         speaker::Speaker,
         watch::{Doing, Expired},
     },
 };
+
+/// What an instance says itself of a request, whatever the app says.
+const OWN_OF_REQUEST: Names = Names::of(&[Name::RequestId, Name::ResponseCode, Name::ProductUnivId]);
 
 /// `/client/PORT`: an app's request, carried to the agent, whose reply is carried back.
 ///
@@ -43,13 +47,8 @@ pub(crate) async fn ask(
     if hub.lines.are_full() {
         return Err(Refusal::busy("the memory for bodies is used up").retriable());
     }
-    let app = App {
-        by_front: is_front(line.peer, &hub.config) && head.field(&header::REAL_IP).is_some(),
-        hub,
-        line,
-        id,
-        head,
-    };
+    let app =
+        App { by_front: is_front(line.peer, &hub.config) && head.has(Name::RealIp), hub, line, id, head };
     let mut body = Intake::new(app.line.clone(), app.hub.config.limits.body_bytes);
     loop {
         let found = match find(&app.hub, id) {
@@ -184,15 +183,13 @@ impl App {
 
     fn write_request(&self, request: RequestId, to: &mut bytes::BytesMut) {
         // Only the front is believed about where a call comes from.
-        let untold = [header::REAL_IP, header::FORWARDED_FOR];
-        let own = [header::REQUEST_ID, header::RESPONSE_CODE, header::PRODUCT_UNIV_ID];
-        let untold = if is_front(self.line.peer, &self.hub.config) { &[][..] } else { &untold };
+        let untold = if is_front(self.line.peer, &self.hub.config) { Names::default() } else { FROM_WHERE };
         answer::status_line(StatusCode::OK, to);
-        pass_on(&*self.head, &[&own, untold], to);
-        field::write_number(to, header::PRODUCT_UNIV_ID.as_str().as_bytes(), self.id.get());
-        field::write(to, header::REQUEST_ID.as_str().as_bytes(), &request.digits());
+        pass_on(&self.head, OWN_OF_REQUEST.and(untold), to);
+        field::write_number(to, Name::ProductUnivId, self.id.get());
+        field::write(to, Name::RequestId, &request.digits());
         answer::length(&self.head.body, to);
-        if self.head.field(&http::header::DATE).is_none() {
+        if !self.head.has(Name::Date) {
             answer::date(&self.line, to);
         }
     }

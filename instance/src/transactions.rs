@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use data_encoding::HEXLOWER;
 use hashbrown::{HashMap, HashSet};
 use switchboard_fleet::CustomerId;
 
@@ -15,9 +16,10 @@ pub struct RequestId(pub u128);
 
 impl RequestId {
     /// Reads what [`fmt::Display`] writes: 32 hexadecimal digits.
-    pub fn parse(text: &str) -> Option<Self> {
-        let digits = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        u128::from_str_radix(text, 16).ok().filter(|_| digits).map(Self)
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let mut number = [0; 16];
+        let read = text.len() == 2 * number.len() && HEXLOWER.decode_mut(text, &mut number).is_ok();
+        read.then(|| Self(u128::from_be_bytes(number)))
     }
 }
 
@@ -25,9 +27,7 @@ impl RequestId {
     /// The bytes of what [`fmt::Display`] writes.
     pub(crate) fn digits(self) -> [u8; 32] {
         let mut digits = [0; 32];
-        for (place, digit) in digits.iter_mut().enumerate() {
-            *digit = b"0123456789abcdef"[(self.0 >> (124 - 4 * place)) as usize & 15];
-        }
+        HEXLOWER.encode_mut(&self.0.to_be_bytes(), &mut digits);
         digits
     }
 }
@@ -182,9 +182,16 @@ mod tests {
 
     proptest! {
         #[test]
+        fn request_ids_have_one_form(text in "[0-9a-fA-F]{30,34}") {
+            let read = RequestId::parse(text.as_bytes());
+            prop_assert_eq!(read.is_some(), text.len() == 32 && text == text.to_ascii_lowercase());
+            prop_assert!(read.is_none_or(|id| id.to_string() == text));
+        }
+
+        #[test]
         fn request_ids_survive_text(number: u128) {
             prop_assert_eq!(RequestId(number).to_string(), format!("{number:032x}"));
-            prop_assert_eq!(RequestId::parse(&RequestId(number).to_string()), Some(RequestId(number)));
+            prop_assert_eq!(RequestId::parse(RequestId(number).to_string().as_bytes()), Some(RequestId(number)));
         }
     }
 }

@@ -13,6 +13,8 @@ pub(crate) enum Expect {
     Echo(usize),
     /// Nothing but status 200; no body is sent.
     Done,
+    /// So many bytes, whichever they are; so many are sent.
+    Bytes { sent: usize, answered: usize },
     /// A new customer's ID; no body is sent.
     Customer,
 }
@@ -31,7 +33,10 @@ pub(crate) struct Caller {
 impl Caller {
     /// Connects. `head` is the request line and headers, each line ended, without a length and the empty line.
     pub(crate) async fn open(address: SocketAddr, head: &str, expect: Expect) -> anyhow::Result<Self> {
-        let mut body = vec![0; if let Expect::Echo(length) = expect { length } else { 0 }];
+        let mut body = match expect {
+            Expect::Echo(sent) | Expect::Bytes { sent, .. } => vec![0; sent],
+            Expect::Done | Expect::Customer => Vec::new(),
+        };
         rand::fill(&mut body[..]);
         let wire = Wire::open(address).await?;
         let mut caller =
@@ -74,6 +79,9 @@ impl Caller {
             Expect::Echo(_) if head.nobody => bail!("no agent was found by call {}", self.calls),
             Expect::Echo(_) if self.answer != self.body => {
                 bail!("a wrong body of {} bytes to call {}", self.answer.len(), self.calls)
+            }
+            Expect::Bytes { answered, .. } if self.answer.len() != answered => {
+                bail!("a body of {} bytes and not {answered} to call {}", self.answer.len(), self.calls)
             }
             Expect::Customer if !head.has_customer => {
                 bail!("no customer ID in the answer to call {}", self.calls)

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use crate::{
+    cores::Placing,
     effort::Effort,
     figures::{Series, Unit, percentile},
-    load::{Caller, Expect},
+    load::{Caller, Expect, Load},
     nginx::PROXIED,
     rows::{Scene, agents, app_head, nginx_address, proxied_head},
     serve::Instance,
@@ -16,6 +17,9 @@ use crate::{
 pub(super) const BODY_BYTES: usize = 1 << 10;
 /// A transaction is two crossings, to the agent and back, where an echo is one.
 const GOAL: Bound = Bound::AtMost(2.0);
+/// How the rows call the two ways of [`Placing`].
+pub(super) const APART: &str = "servers and callers on a core each";
+const TOGETHER: &str = "all on one core";
 
 /// Turns in which the calls of a round are done: so short that what else happens on the machine meets everyone.
 const TURNS: usize = 10;
@@ -29,30 +33,53 @@ pub(super) fn turns(effort: &Effort) -> (usize, usize) {
     (effort.rounds * TURNS, effort.calls / TURNS)
 }
 
-/// Lets the instance, hyper alone and nginx take turns; their samples are taken together, not by the turn.
+/// What is timed.
+struct Callers {
+    ours: Caller,
+    plain: Caller,
+    proxied: Option<Caller>,
+}
+
+/// Lets the instance, hyper alone and nginx take turns: servers and callers on a core each, and all on one.
 pub(crate) async fn measure(scene: &Scene) -> anyhow::Result<Vec<Line>> {
-    let (turns, calls) = turns(&scene.effort);
-    let (mut ours, mut plain, mut proxied) = (Times::default(), Times::default(), Times::default());
     let instance = Instance::start()?;
     let mut load = agents(&instance, 1..=1).await?;
     let expect = Expect::Echo(BODY_BYTES);
-    let mut app = Caller::open(instance.address(), &app_head(&instance, 1), expect).await?;
-    let mut bare = Caller::open(scene.plain.address(), &proxied_head("/"), expect).await?;
-    let mut behind = match nginx_address(scene) {
-        Some(nginx) => Some(Caller::open(nginx, &proxied_head(PROXIED), expect).await?),
-        None => None,
+    let mut callers = Callers {
+        ours: Caller::open(instance.address(), &app_head(&instance, 1), expect).await?,
+        plain: Caller::open(scene.plain.address(), &proxied_head("/"), expect).await?,
+        proxied: match nginx_address(scene) {
+            Some(nginx) => Some(Caller::open(nginx, &proxied_head(PROXIED), expect).await?),
+            None => None,
+        },
     };
-    for _ in 0..turns {
-        load.during(ours.take(calls, &mut app, 1)).await?;
-        plain.take(calls, &mut bare, 1).await?;
-        if let Some(caller) = &mut behind {
-            proxied.take(calls, caller, 1).await?;
-        }
+    let mut lines = Vec::new();
+    for (placing, of) in [(Placing::Apart, APART), (Placing::Together, TOGETHER)] {
+        let Some(_placed) = placing.place()? else { continue };
+        let [ours, plain, proxied] = callers.turns(&mut load, &scene.effort).await?;
+        let of = format!("of one transaction of 1 KiB, idle, {of}");
+        let [middle, late] = ours.lines(&format!("{of}; hyper alone: one echo"), &plain);
+        lines.push(if placing == Placing::Apart { middle.goal_ratio(GOAL) } else { middle });
+        lines.push(late);
+        lines.extend(ours.lines(&format!("{of}; nginx: one request proxied"), &proxied));
     }
-    let of = "of one transaction of 1 KiB, idle";
-    let [middle, late] = ours.lines(&format!("{of}; hyper alone: one echo"), &plain);
-    let [near, far] = ours.lines(&format!("{of}; nginx: one request proxied"), &proxied);
-    Ok(vec![middle.goal_ratio(GOAL), late, near, far])
+    Ok(lines)
+}
+
+impl Callers {
+    /// Samples of all turns: they are taken together, not by the turn.
+    async fn turns(&mut self, load: &mut Load, effort: &Effort) -> anyhow::Result<[Times; 3]> {
+        let (turns, calls) = turns(effort);
+        let [mut ours, mut plain, mut proxied] = <[Times; 3]>::default();
+        for _ in 0..turns {
+            load.during(ours.take(calls, &mut self.ours, 1)).await?;
+            plain.take(calls, &mut self.plain, 1).await?;
+            if let Some(caller) = &mut self.proxied {
+                proxied.take(calls, caller, 1).await?;
+            }
+        }
+        Ok([ours, plain, proxied])
+    }
 }
 
 impl Times {

@@ -25,7 +25,7 @@ use crate::{
     effort::Effort,
     load::{Expect, Load, StandIn, Turn, echo},
     machine,
-    nginx::{ANSWERED, Nginx, PROXIED},
+    nginx::{ANSWERED, GIVEN, GIVEN_BYTES, Nginx, PROXIED},
     plain::Plain,
     serve::Instance,
     table::Line,
@@ -241,6 +241,23 @@ async fn proxy_turn(nginx: &Nginx, effort: &Effort, callers: u64, length: usize)
 /// One turn of nginx answering by itself.
 async fn answer_turn(nginx: &Nginx, effort: &Effort, callers: u64) -> anyhow::Result<Turn> {
     nginx_turn(nginx, effort, callers, ANSWERED, Expect::Done).await
+}
+
+/// One turn of nginx answering by itself with the bodies of a transaction's three requests: a poll, which is answered with a
+/// request; an app's request, which is answered with the reply; an agent's reply.
+async fn given_turn(nginx: &Nginx, effort: &Effort, callers: u64) -> anyhow::Result<Turn> {
+    let mut load = Load::new();
+    for n in 0..callers {
+        let (path, sent, answered) = match n % 3 {
+            0 => (GIVEN, 0, GIVEN_BYTES),
+            1 => (GIVEN, GIVEN_BYTES, GIVEN_BYTES),
+            _ => (ANSWERED, GIVEN_BYTES, 0),
+        };
+        load.call(nginx.address(), &proxied_head(path), Expect::Bytes { sent, answered }).await?;
+    }
+    let turn = load.turn(effort, || nginx.cpu()).await?;
+    tell("nginx, bodies of its own", turn);
+    Ok(turn)
 }
 
 async fn nginx_turn(

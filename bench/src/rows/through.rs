@@ -7,12 +7,13 @@
 use std::time::Duration;
 
 use crate::{
+    cores::Placing,
     figures::{Series, Unit},
     front::{Front, Plan},
     load::{Caller, Expect, Load, Turn},
     rows::{
         Scene, agents_through, app_head,
-        latency::{self, BODY_BYTES, Times},
+        latency::{self, APART, BODY_BYTES, Times},
         proxied_head, tell,
     },
     serve::Instance,
@@ -62,14 +63,16 @@ impl Stage<'_> {
         let expect = Expect::Echo(BODY_BYTES);
         let mut app = Caller::open(address, &app_head(&self.instance, TIMED), expect).await?;
         let mut caller = Caller::open(self.bare.address()?, &proxied_head("/echo"), expect).await?;
+        let _placed = Placing::Apart.place()?;
         for _ in 0..turns {
             load.during(ours.take(calls, &mut app, 1)).await?;
             twice.take(calls, &mut caller, REQUESTS).await?;
         }
-        let lines = ours.lines(
-            "of one transaction of 1 KiB, idle, agent and app through nginx; nginx twice: two requests proxied to hyper alone",
-            &twice,
+        let what = format!(
+            "of one transaction of 1 KiB, idle, {APART}, agent and app through nginx; \
+             nginx twice: two requests proxied to hyper alone"
         );
+        let lines = ours.lines(&what, &twice);
         Ok(lines.map(|line| line.goal_ratio(GOAL)).into())
     }
 

@@ -6,7 +6,7 @@ use crate::{
     effort::Effort,
     figures::{Series, Unit},
     load::{Expect, Turn},
-    rows::{Scene, agents, answer_turn, app_head, plain_turn, proxy_turn, tell},
+    rows::{Scene, agents, answer_turn, app_head, given_turn, plain_turn, proxy_turn, tell},
     serve::Instance,
     table::{Bound, Line},
 };
@@ -48,6 +48,8 @@ struct Done {
     proxied: Series,
     /// Requests that nginx answered by itself.
     answered: Series,
+    /// The same with the bodies of a transaction.
+    given: Series,
     /// Requests that hyper alone answered.
     plain: Series,
 }
@@ -67,6 +69,7 @@ pub(crate) async fn measure(scene: &Scene, size: &Size) -> anyhow::Result<Vec<Li
         done.proxied.push(proxy_turn(nginx, &scene.effort, size.pairs, size.bytes).await?.per_cpu_second());
         if size.small {
             done.answered.push(answer_turn(nginx, &scene.effort, size.pairs).await?.per_cpu_second());
+            done.given.push(given_turn(nginx, &scene.effort, size.pairs).await?.per_cpu_second());
         }
     }
     Ok(lines(size, &done))
@@ -100,6 +103,7 @@ fn lines(size: &Size, done: &Done) -> Vec<Line> {
             Line::new(what, &requests, Unit::PerSecond).beside(&requests, series, Unit::PerSecond)
         };
         lines.push(line("nginx: `return 200`", &done.answered));
+        lines.push(line("nginx: `return 200` to requests with the same bodies", &done.given));
         lines.push(line("hyper alone: 200 and no body", &done.plain));
     } else {
         let factor = DIRECTIONS * size.bytes as f64;

@@ -5,7 +5,7 @@ use http::StatusCode;
 
 use crate::{
     hub::Answer,
-    wire::{body::Body, field, line::Line},
+    wire::{body::Body, field, line::Line, name::Name},
 };
 
 /// Room for a head.
@@ -16,7 +16,7 @@ pub(crate) fn write(answer: &Answer, line: &Line) {
     let mut to = line.unsent();
     status_line(answer.status(), &mut to);
     for (name, value) in answer.headers() {
-        field::write(&mut to, name.as_str().as_bytes(), value.as_bytes());
+        field::write_line(&mut to, name.as_str().as_bytes(), value.as_bytes());
     }
     if has_body(answer.status()) {
         length(&Body::exact(answer.body().len() as u64), &mut to);
@@ -48,14 +48,14 @@ pub(crate) fn status_line(status: StatusCode, to: &mut BytesMut) {
 /// Writes how long the body is.
 pub(crate) fn length(body: &Body, to: &mut BytesMut) {
     match body.left() {
-        Some(bytes) => field::write_number(to, b"content-length", bytes),
+        Some(bytes) => field::write_number(to, Name::ContentLength, bytes),
         None => to.extend_from_slice(b"transfer-encoding: chunked\r\n"),
     }
 }
 
 /// Writes the present time.
 pub(crate) fn date(line: &Line, to: &mut BytesMut) {
-    field::write(to, b"date", line.watched.lines().date().as_bytes());
+    field::write(to, Name::Date, line.watched.lines().date().as_bytes());
 }
 
 /// Whether an answer of this status has a body at all (RFC 9110 §6.4.1).

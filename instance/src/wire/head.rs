@@ -4,7 +4,7 @@
 use std::mem::MaybeUninit;
 
 use bytes::{Buf, BytesMut};
-use http::{Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use smallvec::SmallVec;
 
 use crate::{
@@ -12,7 +12,8 @@ use crate::{
     route,
     wire::{
         body::Body,
-        field::{Fields, Span},
+        field::{Field, Fields, Place, Span},
+        name::{Name, Names},
     },
 };
 
@@ -33,7 +34,9 @@ pub(crate) struct HeadLimits {
 pub(crate) struct Head {
     pub(crate) method: Method,
     target: Span,
-    fields: SmallVec<[(Span, Span); 16]>,
+    fields: SmallVec<[Place; 12]>,
+    /// Which headers there are.
+    names: Names,
     bytes: Box<[u8]>,
     /// What follows it.
     pub(crate) body: Body,
@@ -56,19 +59,51 @@ impl Head {
     }
 
     /// What the request is for, as it came.
-    pub(crate) fn target(&self) -> &str {
-        self.target.text(&self.bytes)
+    pub(crate) fn target(&self) -> &[u8] {
+        self.target.bytes(&self.bytes)
     }
 
     /// The target without its query.
     pub(crate) fn path(&self) -> &str {
-        route::path(self.target())
+        std::str::from_utf8(route::path(self.target())).unwrap_or_default()
+    }
+
+    /// Whether there is such a header.
+    pub(crate) fn has(&self, name: Name) -> bool {
+        self.names.has(name)
+    }
+
+    /// All headers as a map.
+    pub(crate) fn to_map(&self) -> HeaderMap {
+        let named = |field: Field<'_>| {
+            Some((HeaderName::from_bytes(field.text).ok()?, HeaderValue::from_bytes(field.value).ok()?))
+        };
+        let mut map = HeaderMap::new();
+        self.fields().filter_map(named).for_each(|(name, value)| {
+            map.append(name, value);
+        });
+        map
+    }
+
+    /// A head with these headers, each line ended.
+    #[cfg(test)]
+    pub(crate) fn of(fields: &str) -> Box<Self> {
+        let mut bytes = BytesMut::from(format!("POST / HTTP/1.1\r\n{fields}\r\n").as_bytes());
+        Self::take(&mut bytes, HeadLimits { bytes: 1 << 16, headers: HEADERS_MAX }).unwrap().unwrap()
     }
 }
 
 impl Fields for Head {
-    fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.fields.iter().map(|(name, value)| (name.bytes(&self.bytes), value.bytes(&self.bytes)))
+    fn fields(&self) -> impl Iterator<Item = Field<'_>> {
+        self.fields.iter().map(|place| place.field(&self.bytes))
+    }
+
+    fn field(&self, name: Name) -> Option<&[u8]> {
+        if !self.has(name) {
+            return None;
+        }
+        let place = self.fields.iter().find(|place| place.name == name)?;
+        Some(place.field(&self.bytes).value)
     }
 }
 
@@ -115,6 +150,7 @@ fn parse(bytes: &[u8], limits: HeadLimits) -> Result<Option<(usize, Box<Head>)>,
         method: method.map_err(|_| bad("malformed request line"))?,
         target: Span::of(target.as_bytes(), bytes),
         fields: SmallVec::new(),
+        names: Names::default(),
         bytes: Box::default(),
         body: Body::EMPTY,
         expects_continue: false,
@@ -138,25 +174,25 @@ impl Head {
         let bad = |reason| Refusal::bad(reason).closing();
         let (mut length, mut chunked) = (None, false);
         for header in headers {
-            let is = |name| header.name.eq_ignore_ascii_case(name);
-            if is("content-length") {
-                if length.is_some() {
-                    return Err(bad("more than one Content-Length"));
+            let place = Place::of(header.name.as_bytes(), header.value, bytes);
+            match place.name {
+                Name::ContentLength if length.is_some() => return Err(bad("more than one Content-Length")),
+                Name::ContentLength => {
+                    let number = content_length(header.value);
+                    length = Some(number.ok_or_else(|| bad("Content-Length is no number of bytes"))?);
                 }
-                let number = content_length(header.value);
-                length = Some(number.ok_or_else(|| bad("Content-Length is no number of bytes"))?);
-            } else if is("transfer-encoding") {
-                if chunked || !header.value.eq_ignore_ascii_case(b"chunked") {
+                Name::TransferEncoding if chunked || !header.value.eq_ignore_ascii_case(b"chunked") => {
                     return Err(bad("Transfer-Encoding other than one chunked"));
                 }
-                chunked = true;
-            } else if is("connection") {
-                self.is_last |= has_token(header.value, b"close");
-            } else if is("expect") {
-                self.expects_continue = header.value.eq_ignore_ascii_case(b"100-continue");
+                Name::TransferEncoding => chunked = true,
+                Name::Connection => self.is_last |= has_token(header.value, b"close"),
+                Name::Expect => {
+                    self.expects_continue = header.value.eq_ignore_ascii_case(b"100-continue");
+                }
+                _ => {}
             }
-            let span = |part| Span::of(part, bytes);
-            self.fields.push((span(header.name.as_bytes()), span(header.value)));
+            self.names.insert(place.name);
+            self.fields.push(place);
         }
         self.body = match (length, chunked) {
             (Some(_), true) => return Err(bad("Content-Length together with Transfer-Encoding")),
@@ -168,8 +204,12 @@ impl Head {
 }
 
 fn content_length(value: &[u8]) -> Option<u64> {
-    let digits = !value.is_empty() && value.len() <= 19 && value.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(value).ok().filter(|_| digits)?.parse().ok()
+    // So many digits cannot be too many for the number.
+    let fits = (1..=19).contains(&value.len());
+    fits.then_some(value)?.iter().try_fold(0, |number, digit| {
+        let digit = digit.wrapping_sub(b'0');
+        (digit <= 9).then(|| number * 10 + u64::from(digit))
+    })
 }
 
 /// Whether a comma-separated list names `token`.

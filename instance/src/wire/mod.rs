@@ -7,7 +7,7 @@
 //! | `watch` | since when each line waits for what; the sweep |
 //! | `line`, `traffic` | one connection: what was read and not used, what was said and not sent, who may speak |
 //! | `head`, `body` | where messages begin and end; pure |
-//! | `field` | headers as they came, and which of them travel on |
+//! | `name`, `field` | headers as they came, and which of them travel on |
 //! | `answer` | what the instance itself says |
 //! | `speaker` | the right to answer on a line, wherever the answer comes from |
 //! | `carry`, `pipe` | a body from one line to another, piece by piece |
@@ -20,6 +20,7 @@ pub(crate) mod carry;
 pub(crate) mod field;
 pub(crate) mod head;
 pub(crate) mod line;
+pub(crate) mod name;
 pub(crate) mod pipe;
 pub(crate) mod socket;
 pub(crate) mod speaker;

@@ -1,5 +1,7 @@
-//! Since when each line waits for what. One sweep over all of them, a few times a second, ends those that have waited too
+//! Since when each line waits for what. A sweep over all of them, a few times a second, ends those that have waited too
 //! long: no line needs a timer, and reading or writing costs no look at the clock.
+//!
+//! Many lines are swept a part at a time, spread over the round: what expires together is then not answered together.
 
 use std::{
     cell::{Cell, Ref, RefCell},
@@ -12,8 +14,12 @@ use slab::Slab;
 
 use crate::wire::{pipe::Pipes, traffic::Spares};
 
-/// How often lines are looked at, and so how exact the limits are.
-pub(crate) const TICK: Duration = Duration::from_millis(250);
+/// How often each line is looked at, and so how exact the limits are.
+const TICK: Duration = Duration::from_millis(250);
+/// Most parts of a round.
+const PARTS_MAX: usize = 25;
+/// Lines that are not worth parting.
+const PART_MIN: usize = 256;
 
 /// How long a line may stay in one condition.
 #[derive(Debug, Clone, Copy)]
@@ -59,9 +65,13 @@ pub(crate) enum Expired {
 /// All lines of an instance, and what they share.
 #[derive(Debug)]
 pub(crate) struct Lines {
-    /// Ticks of the sweep, from 1.
+    /// Rounds of the sweep, from 1: one a tick.
     now: Cell<u32>,
     all: RefCell<Slab<State>>,
+    /// The first line that is not swept in this round.
+    unswept: Cell<usize>,
+    /// No line has a greater key.
+    greatest: Cell<usize>,
     draining: Cell<bool>,
     /// Bytes that all lines hold.
     buffered: Cell<usize>,
@@ -101,6 +111,8 @@ impl Lines {
         Rc::new(Self {
             now: Cell::new(1),
             all: RefCell::default(),
+            unswept: Cell::new(0),
+            greatest: Cell::new(0),
             draining: Cell::new(false),
             buffered: Cell::new(0),
             buffered_max,
@@ -141,17 +153,27 @@ impl Lines {
             expired: None,
             waker: None,
         });
+        self.greatest.set(self.greatest.get().max(key));
         Watched { of: self.clone(), key: key as u32 }
     }
 
-    /// One tick has passed: wakes the lines whose time is up.
-    pub(crate) fn tick(&self, patience: &Patience) {
-        let now = self.now.get() + 1;
-        self.now.set(now);
-        self.date.replace(date());
-        for (_, state) in &mut *self.all.borrow_mut() {
-            state.look(now, patience);
+    /// Wakes those of the next part of all lines whose time is up. Gives after how long the part behind it is to follow.
+    pub(crate) fn sweep(&self, patience: &Patience) -> Duration {
+        let (from, end) = (self.unswept.get(), self.greatest.get() + 1);
+        if from == 0 {
+            self.now.set(self.now.get() + 1);
+            self.date.replace(date());
         }
+        let parts = end.div_ceil(PART_MIN).min(PARTS_MAX);
+        let to = end.min(from + end.div_ceil(parts));
+        let (now, mut all) = (self.now.get(), self.all.borrow_mut());
+        for key in from..to {
+            if let Some(state) = all.get_mut(key) {
+                state.look(now, patience);
+            }
+        }
+        self.unswept.set(if to < end { to } else { 0 });
+        TICK / parts as u32
     }
 
     /// Asks every line to end after the answer it is at.
@@ -295,7 +317,7 @@ mod tests {
     };
 
     fn ticks(lines: &Lines, seconds: u32) {
-        (0..seconds * 4).for_each(|_| lines.tick(&PATIENCE));
+        (0..seconds * 4).for_each(|_| assert_eq!(lines.sweep(&PATIENCE), TICK));
     }
 
     fn expired(watched: &Watched) -> Option<Expired> {
@@ -339,7 +361,7 @@ mod tests {
         let one = lines.add();
         for _ in 0..4 {
             one.begin(Doing::Head);
-            lines.tick(&PATIENCE);
+            lines.sweep(&PATIENCE);
         }
         assert_eq!(expired(&one), Some(Expired::Head));
     }
@@ -360,6 +382,23 @@ mod tests {
         assert_eq!(expired(&one), Some(Expired::Stall));
         one.writing(false);
         assert_eq!(expired(&one), None, "it moved before anybody looked");
+    }
+
+    #[test]
+    fn many_lines_are_swept_in_parts_each_once_in_a_round() {
+        let lines = Lines::new(1, 1);
+        let all: Vec<_> = (0..10 * PART_MIN).map(|_| lines.add()).collect();
+        all.iter().for_each(|one| one.begin(Doing::Head));
+        let late = || all.iter().filter(|one| expired(one).is_some()).count();
+        let mut pauses = Duration::ZERO;
+        let mut seen = Vec::new();
+        while late() < all.len() {
+            pauses += lines.sweep(&PATIENCE);
+            seen.push(late());
+        }
+        assert_eq!(pauses, SECOND);
+        let last_round: Vec<_> = (0..=10).map(|part| part * PART_MIN).collect();
+        assert_eq!(seen[seen.len() - 11..], last_round);
     }
 
     #[test]

@@ -25,9 +25,9 @@ use crate::{
 };
 
 /// So much is sent or read at a time.
-const PIECE_BYTES: usize = 2 << 10;
-/// And then nothing for so long: 20 KiB a second.
-const PAUSE: Duration = Duration::from_millis(100);
+const PIECE_BYTES: usize = 4 << 10;
+/// And then nothing for so long: 16 KiB a second. Oftener would keep both cores busy with nothing but waking these apps.
+const PAUSE: Duration = Duration::from_millis(250);
 /// What one packet carries.
 const SEGMENT_BYTES: u32 = 1400;
 /// What the kernel keeps for an app: no more, so that the instance has to wait for it.

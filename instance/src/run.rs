@@ -110,6 +110,8 @@ pub async fn run(
     let hub = Hub::new(config, port, keys, ids, outgoing);
     let address = listener.local_addr()?;
     let mut tasks = Tasks(vec![spawn_local(sweep_forever(hub.clone())).abort_handle()]);
+    let lines = hub.lines.clone();
+    tasks.0.push(spawn_local(async move { lines.turns.give_forever().await }).abort_handle());
     if let Some(path) = hub.config.stats_file.clone() {
         hub.periods.line.begin();
         tasks.0.push(spawn_local(statistics::write_forever(hub.clone(), path)).abort_handle());

@@ -80,7 +80,8 @@ pub(crate) fn compare(counted: &Counted, path: &Path, accept: bool) -> anyhow::R
     let bad: Vec<String> = bad.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
     if !bad.is_empty() {
         bail!(
-            "more instructions than {} allows: {}; if that is meant, `make instructions ACCEPT=1` writes the new values",
+            "more instructions than {} allows: {}; if that is meant, or compiler, libc or processor are others than they were, \
+             `make instructions ACCEPT=1` writes the new values",
             file(),
             bad.join("; ")
         );

@@ -30,7 +30,13 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "heads read, and what of them travels on",
-        patterns: &["/httparse-", "/instance/src/wire/head", "/instance/src/wire/field", "httparse::"],
+        patterns: &[
+            "/httparse-",
+            "/instance/src/wire/head",
+            "/instance/src/wire/field",
+            "/instance/src/wire/name",
+            "httparse::",
+        ],
     },
     Stage {
         name: "routes and callers",
@@ -55,6 +61,7 @@ pub(crate) const STAGES: &[Stage] = &[
             "/instance/src/wire/carry",
             "/instance/src/wire/body",
             "/instance/src/wire/pipe",
+            "/instance/src/wire/turns",
             "/instance/src/spool",
         ],
     },

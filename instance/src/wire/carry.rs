@@ -12,7 +12,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::{
     refusal::Refusal,
-    wire::{body::Body, line::Line, pipe::Pipe, speaker::Speaker},
+    wire::{body::Body, line::Line, pipe::Pipe, speaker::Speaker, turns::Turn},
 };
 
 /// What is read at a time while all lines hold as much as they may.
@@ -45,6 +45,8 @@ pub(crate) struct Intake {
     begun: bool,
     /// By way of this, while it is worth it.
     pipe: Option<Pipe>,
+    /// Waiting for this, if others are before it.
+    turn: Turn,
 }
 
 /// A body as it goes out on a line.
@@ -59,7 +61,7 @@ pub(crate) struct Outlet {
 impl Intake {
     /// The body of the present request on `line`, of which at most `allowed` bytes are taken.
     pub(crate) fn new(line: Rc<Line>, allowed: u64) -> Self {
-        Self { line, allowed, begun: false, pipe: None }
+        Self { line, allowed, begun: false, pipe: None, turn: Turn::default() }
     }
 
     /// Whether all of it has been taken.
@@ -84,12 +86,17 @@ impl Intake {
             *line.unread() = ahead;
             return Poll::Ready(Ok(()));
         }
-        let most = if line.watched.lines().are_full() { PIECE_MIN } else { usize::MAX };
+        let lines = line.watched.lines();
+        if self.begun {
+            ready!(lines.turns.poll(&mut self.turn, cx));
+        }
+        let most = if lines.are_full() { PIECE_MIN } else { usize::MAX };
         let mut rest = BytesMut::new();
         let mut see = |cx: &mut Context<'_>, bytes: &[u8]| {
             if bytes.is_empty() {
                 return Err(Passage::SenderLeft);
             }
+            lines.turns.spend(bytes.len());
             let used = self.sort(cx, bytes, &mut each)?;
             rest.extend_from_slice(&bytes[used..]);
             Ok(())
@@ -276,7 +283,11 @@ fn poll_piped(cx: &mut Context<'_>, from: &mut Intake, to: &Outlet) -> Poll<Resu
     let (source, reader) = (from.line.clone(), to.speaker.line());
     if from.pipe.is_none() {
         let left = source.body().left().filter(|left| *left >= PIPED_MIN && *left <= from.allowed);
-        let waits = source.ahead() > 0 || reader.is_unsent() || source.watched.lines().are_full();
+        // What is told to go on, or has something to say or hear first, does that as any other body does.
+        let waits = source.waits_to_go_on()
+            || source.ahead() > 0
+            || reader.is_unsent()
+            || source.watched.lines().are_full();
         if left.is_none() || waits || to.chunked || !source.is_plain() || !reader.is_plain() {
             return Poll::Ready(Ok(()));
         }
@@ -296,7 +307,10 @@ fn poll_piped(cx: &mut Context<'_>, from: &mut Intake, to: &Outlet) -> Poll<Resu
         if left == 0 {
             break;
         }
+        let turns = &source.watched.lines().turns;
+        ready!(turns.poll(&mut from.turn, cx));
         let bytes = ready!(source.poll_fill_pipe(cx, pipe, left)).map_err(|_| Passage::SenderLeft)?;
+        turns.spend(bytes as usize);
         *source.body() = Body::exact(left - bytes);
         from.begun = true;
         from.allowed -= bytes;

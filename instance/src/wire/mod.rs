@@ -10,7 +10,7 @@
 //! | `name`, `field` | headers as they came, and which of them travel on |
 //! | `answer` | what the instance itself says |
 //! | `speaker` | the right to answer on a line, wherever the answer comes from |
-//! | `carry`, `pipe` | a body from one line to another, piece by piece |
+//! | `carry`, `pipe`, `turns` | a body from one line to another, piece by piece, and whose turn it is |
 //!
 //! Between requests a line is a socket, a few numbers and a small task: no buffer, no parser, no timer.
 
@@ -25,4 +25,5 @@ pub(crate) mod pipe;
 pub(crate) mod socket;
 pub(crate) mod speaker;
 mod traffic;
+pub(crate) mod turns;
 pub(crate) mod watch;

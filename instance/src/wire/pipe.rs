@@ -12,7 +12,7 @@ use nix::{
 };
 
 /// Bytes that a pipe holds.
-const PIPE_BYTES: usize = 256 << 10;
+pub(super) const PIPE_BYTES: usize = 256 << 10;
 /// Pipes of an instance, two files and at most 256 KiB of the kernel's memory each. Bodies beyond that go through the
 /// program's memory, as short ones do.
 const PIPES_MAX: usize = 64;

@@ -12,7 +12,7 @@ use std::{
 
 use slab::Slab;
 
-use crate::wire::{pipe::Pipes, traffic::Spares};
+use crate::wire::{pipe::Pipes, traffic::Spares, turns::Turns};
 
 /// How often each line is looked at, and so how exact the limits are.
 const TICK: Duration = Duration::from_millis(250);
@@ -81,6 +81,7 @@ pub(crate) struct Lines {
     pub(crate) scratch: RefCell<Vec<u8>>,
     pub(super) spares: Spares,
     pub(super) pipes: Pipes,
+    pub(crate) turns: Turns,
     /// The present time as answers say it.
     date: RefCell<String>,
 }
@@ -119,6 +120,7 @@ impl Lines {
             scratch: RefCell::new(vec![0; scratch]),
             spares: Spares::default(),
             pipes: Pipes::default(),
+            turns: Turns::default(),
             date: RefCell::new(date()),
         })
     }

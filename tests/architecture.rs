@@ -63,6 +63,7 @@ fn pure_files_have_no_socket_task_clock_or_file() {
         "wire/name",
         "route",
         "announcement",
+        "news",
     ] {
         let text = read(&format!("instance/src/{file}.rs"));
         let rules = text.split("#[cfg(test)]").next().unwrap();

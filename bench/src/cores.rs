@@ -3,8 +3,9 @@
 
 use std::{fs, process};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use nix::{
+    errno::Errno,
     sched::{CpuSet, sched_getaffinity, sched_setaffinity},
     unistd::Pid,
 };
@@ -50,7 +51,8 @@ impl Placed {
         let mut started = cpu::children(own)?;
         while let Some(server) = started.pop() {
             keep(server, servers)?;
-            started.extend(cpu::children(server)?);
+            // Of one that has gone there are none.
+            started.extend(cpu::children(server).unwrap_or_default());
         }
         Ok(())
     }
@@ -58,7 +60,7 @@ impl Placed {
 
 impl Drop for Placed {
     fn drop(&mut self) {
-        // Who has gone meanwhile needs no place.
+        // As far as that can be done.
         let _ = self.keep_to(&self.before, &self.before);
     }
 }
@@ -71,11 +73,15 @@ fn one(core: usize) -> anyhow::Result<CpuSet> {
 
 /// Every thread of a process.
 fn keep(pid: u32, set: &CpuSet) -> anyhow::Result<()> {
-    let path = format!("/proc/{pid}/task");
-    for thread in fs::read_dir(&path).with_context(|| format!("{path}: the process is gone"))? {
-        let name = thread?.file_name();
+    // Whoever has gone meanwhile needs no place.
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Ok(()) };
+    for thread in threads.flatten() {
+        let name = thread.file_name();
         let thread = name.to_str().and_then(|name| name.parse().ok()).context("a thread without a number")?;
-        sched_setaffinity(Pid::from_raw(thread), set).with_context(|| format!("{path}: cannot be placed"))?;
+        match sched_setaffinity(Pid::from_raw(thread), set) {
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(error) => bail!("thread {thread} of process {pid} cannot be placed: {error}"),
+        }
     }
     Ok(())
 }

@@ -80,14 +80,15 @@ pub fn announcement(bytes: &[u8]) {
 
 /// Reads the headers of a request, and writes what of them travels on; that is read again.
 pub fn headers(bytes: &[u8]) {
-    let Some(head) = head_of(bytes) else { return };
+    let Some(head) = head_of(bytes, 1 << 16) else { return };
     if caller::check_headers(&*head).is_err() {
         return;
     }
     let _ = (caller::customer(&*head), caller::sender(&head.to_map()));
     let mut passed = BytesMut::new();
     pass_on(&head, Names::default(), &mut passed);
-    let again = head_of(&passed);
+    // A space more for each header, and a CR.
+    let again = head_of(&passed, 1 << 17);
     let fields = head.fields().count();
     assert!(
         again.as_ref().is_some_and(|again| again.fields().count() <= fields && again.body == Body::EMPTY)
@@ -98,9 +99,9 @@ pub fn headers(bytes: &[u8]) {
 }
 
 /// A request with these headers.
-fn head_of(fields: &[u8]) -> Option<Box<Head>> {
+fn head_of(fields: &[u8], most: usize) -> Option<Box<Head>> {
     let mut bytes = BytesMut::from(&b"POST / HTTP/1.1\r\n"[..]);
     bytes.extend_from_slice(fields);
     bytes.extend_from_slice(b"\r\n");
-    Head::take(&mut bytes, HeadLimits { bytes: 1 << 16, headers: 64 }).ok().flatten()
+    Head::take(&mut bytes, HeadLimits { bytes: most, headers: 64 }).ok().flatten()
 }

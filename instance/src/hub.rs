@@ -133,7 +133,7 @@ impl Hub {
     pub(crate) fn settle(self: &Rc<Self>, id: CustomerId) {
         self.exchange.borrow_mut().seen(id, Instant::now());
         let since = self.directory.borrow_mut().settle(id, &self.own, now_ms());
-        self.outbox.announce_to_all(self, &self.own, id, since);
+        self.outbox.announce_to_all(id, since);
     }
 
     /// Whether, as far as is known here, the agent of `id` connected to this instance last.
@@ -153,10 +153,11 @@ impl Hub {
     /// A peer that was not there before has called, answered, or been named: it is told of every agent that is here.
     pub(crate) fn peer_came(self: &Rc<Self>, peer: &Peer) {
         self.peers.borrow_mut().greet_soon(peer);
+        self.outbox.meet(peer);
         let here: Vec<CustomerId> = self.exchange.borrow().present(Instant::now()).collect();
         for id in here.into_iter().filter(|id| self.is_settled(*id)) {
             if let Some(location) = self.directory.borrow().get(id) {
-                self.outbox.announce(self, peer.clone(), &self.own, id, location.since);
+                self.outbox.announce(peer, &self.own, id, location.since);
             }
         }
     }

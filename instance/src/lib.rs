@@ -10,7 +10,7 @@
 //! | `agents` | an agent registers, connects, parks a poll |
 //! | `meeting`, [`exchange`] | an app finds its agent's poll, or waits for it |
 //! | `transact`, `running`, `reply`, [`transactions`], `spool` | request and reply cross, piece by piece |
-//! | `between`, [`peers`], `greeter`, `lookup`, [`verdict`], [`directory`], `outbox`, `outgoing` | the rest of the fleet |
+//! | `between`, [`peers`], `greeter`, `lookup`, [`verdict`], [`directory`], `news`, `outbox`, `outgoing` | the rest of the fleet |
 //! | `ids`, `refill`, `grants`, `vault`, `marks`, `handover` | customer IDs: given, asked for, granted; the ledgers, and what is known of them; the master moves |
 //! | `status`, `statistics`, `minute`, `period`, `counters`, `seldom` | what the instance shows of itself |
 //!
@@ -35,6 +35,7 @@ mod lookup;
 mod marks;
 mod meeting;
 mod minute;
+mod news;
 mod outbox;
 mod outgoing;
 pub mod peers;

@@ -18,8 +18,15 @@ use tokio::{
 };
 
 use crate::{
-    grants::Source, greeter, hub::Hub, ids::Ids, marks, minute, outgoing::Outgoing, presence, refill, server,
-    statistics, tls, vault::Vault, wire::watch::Patience,
+    grants::Source,
+    greeter,
+    hub::Hub,
+    ids::Ids,
+    marks, minute, outbox,
+    outgoing::Outgoing,
+    presence, refill, server, statistics, tls,
+    vault::Vault,
+    wire::watch::{Patience, TICK},
 };
 
 /// Connections waiting to be accepted; the kernel has a bound of its own (`net.core.somaxconn`).
@@ -127,6 +134,7 @@ pub async fn run(
     }
     tasks.0.push(spawn_local(server::accept_forever(hub.clone(), listener, None)).abort_handle());
     marks::confirm(&hub).await?;
+    tasks.0.push(spawn_local(outbox::tell_forever(hub.clone())).abort_handle());
     tasks.0.push(spawn_local(greeter::greet_forever(hub.clone())).abort_handle());
     tasks.0.push(spawn_local(refill::forever(hub.clone())).abort_handle());
     presence::join(&hub).await;
@@ -220,9 +228,16 @@ async fn sweep_forever(hub: Rc<Hub>) {
     let mut swept = Instant::now();
     let mut due = tokio::time::Instant::now();
     loop {
-        // After a pause of the whole process nobody is late who had no chance to be heard: nothing is made up for.
-        due = (due + hub.lines.sweep(&patience)).max(tokio::time::Instant::now());
         sleep_until(due).await;
+        let now = tokio::time::Instant::now();
+        if now > due + TICK {
+            // After a pause of the whole process nobody is late who had no chance to be heard.
+            due = now;
+        }
+        // What a busy thread has put off is made up for, so that a round takes no longer for it.
+        while due <= now {
+            due += hub.lines.sweep(&patience);
+        }
         if swept.elapsed() >= SWEEP_EVERY {
             swept = Instant::now();
             hub.exchange.borrow_mut().sweep(swept);

@@ -47,6 +47,8 @@ pub(crate) async fn carry(folder: &Path, from: &mut Intake, to: &Outlet, all_her
     if let Err(why) = poll_fn(|cx| Poll::Ready(from.leave_pipe(cx, to))).await {
         return why;
     }
+    // Others must not keep it waiting: its silence would be taken for the app's.
+    from.take_no_turns();
     let progress = Progress::default();
     let told = async {
         progress.all_here().await;

@@ -63,7 +63,7 @@ impl Stage<'_> {
         let expect = Expect::Echo(BODY_BYTES);
         let mut app = Caller::open(address, &app_head(&self.instance, TIMED), expect).await?;
         let mut caller = Caller::open(self.bare.address()?, &proxied_head("/echo"), expect).await?;
-        let _placed = Placing::Apart.place()?;
+        let Some(_placed) = Placing::Apart.place()? else { return Ok(Vec::new()) };
         for _ in 0..turns {
             load.during(ours.take(calls, &mut app, 1)).await?;
             twice.take(calls, &mut caller, REQUESTS).await?;

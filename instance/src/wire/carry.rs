@@ -45,8 +45,12 @@ pub(crate) struct Intake {
     begun: bool,
     /// By way of this, while it is worth it.
     pipe: Option<Pipe>,
-    /// Waiting for this, if others are before it.
+    /// Its turn to go on, or its place in the line of those who wait for theirs.
     turn: Turn,
+    /// Whether it stands in that line at all.
+    takes_turns: bool,
+    /// Whether the reader did not take all of what it was sent last.
+    blocked: bool,
 }
 
 /// A body as it goes out on a line.
@@ -61,7 +65,39 @@ pub(crate) struct Outlet {
 impl Intake {
     /// The body of the present request on `line`, of which at most `allowed` bytes are taken.
     pub(crate) fn new(line: Rc<Line>, allowed: u64) -> Self {
-        Self { line, allowed, begun: false, pipe: None, turn: Turn::default() }
+        let turn = Turn::default();
+        Self { line, allowed, begun: false, pipe: None, turn, takes_turns: true, blocked: false }
+    }
+
+    /// It goes on whenever it can, from now on: for what must not be held up by others.
+    pub(crate) fn take_no_turns(&mut self) {
+        self.takes_turns = false;
+    }
+
+    /// Waits for the turn to move a piece. The first does not: most bodies have one.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.begun || !self.takes_turns {
+            return Poll::Ready(());
+        }
+        let turn = self.line.watched.lines().turns.poll(&mut self.turn, cx);
+        if turn.is_pending() {
+            // Who waits for others does not stand still by its own fault.
+            self.line.watched.reading(false);
+        }
+        turn
+    }
+
+    /// The reader was sent what there was; `blocked`, if it did not take all of it. A turn does not last until it does.
+    fn sent(&mut self, blocked: bool) {
+        self.blocked = blocked;
+        if blocked {
+            self.spend(0);
+        }
+    }
+
+    /// So many bytes have been read in this turn.
+    fn spend(&mut self, bytes: usize) {
+        self.line.watched.lines().turns.spend(&mut self.turn, bytes);
     }
 
     /// Whether all of it has been taken.
@@ -86,17 +122,18 @@ impl Intake {
             *line.unread() = ahead;
             return Poll::Ready(Ok(()));
         }
-        let lines = line.watched.lines();
-        if self.begun {
-            ready!(lines.turns.poll(&mut self.turn, cx));
+        if line.poll_readable(cx).is_pending() {
+            self.wait(cx);
+            return Poll::Pending;
         }
-        let most = if lines.are_full() { PIECE_MIN } else { usize::MAX };
+        ready!(self.poll_turn(cx));
+        let most = if line.watched.lines().are_full() { PIECE_MIN } else { usize::MAX };
         let mut rest = BytesMut::new();
         let mut see = |cx: &mut Context<'_>, bytes: &[u8]| {
             if bytes.is_empty() {
                 return Err(Passage::SenderLeft);
             }
-            lines.turns.spend(bytes.len());
+            self.spend(bytes.len());
             let used = self.sort(cx, bytes, &mut each)?;
             rest.extend_from_slice(&bytes[used..]);
             Ok(())
@@ -104,8 +141,7 @@ impl Intake {
         let mut inner = Context::from_waker(cx.waker());
         match line.poll_read(&mut inner, most, |bytes| see(cx, bytes)) {
             Poll::Pending => {
-                self.say_go_on(cx);
-                line.watched.reading(true);
+                self.wait(cx);
                 Poll::Pending
             }
             Poll::Ready(taken) => {
@@ -116,6 +152,13 @@ impl Intake {
                 Poll::Ready(taken.unwrap_or(Err(Passage::SenderLeft)))
             }
         }
+    }
+
+    /// There is nothing to read now.
+    fn wait(&mut self, cx: &mut Context<'_>) {
+        self.spend(0);
+        self.say_go_on(cx);
+        self.line.watched.reading(true);
     }
 
     /// Gives the data in `bytes` to `each`; tells how many bytes belonged to the body.
@@ -253,8 +296,13 @@ pub(crate) fn poll_carry(cx: &mut Context<'_>, from: &mut Intake, to: &Outlet) -
 
 fn poll_pieces(cx: &mut Context<'_>, from: &mut Intake, to: &Outlet) -> Poll<Passage> {
     loop {
-        if let Err(why) = ready!(poll_piped(cx, from, to)) {
-            return Poll::Ready(why);
+        match ready!(poll_piped(cx, from, to)) {
+            Err(Passage::ReaderLeft) if !from.begun => {
+                from.end_pipe();
+                return Poll::Ready(Passage::Unread);
+            }
+            Err(why) => return Poll::Ready(why),
+            Ok(()) => {}
         }
         let over = from.is_over();
         if over {
@@ -262,7 +310,10 @@ fn poll_pieces(cx: &mut Context<'_>, from: &mut Intake, to: &Outlet) -> Poll<Pas
         }
         // The head goes with what there is of the body.
         if over || from.line.unread().is_empty() {
-            match to.poll_flush(cx) {
+            ready!(poll_turn_to_send(cx, from, to));
+            let flushed = to.poll_flush(cx);
+            from.sent(flushed.is_pending());
+            match flushed {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(_)) if !from.begun => return Poll::Ready(Passage::Unread),
                 Poll::Ready(Err(why)) => return Poll::Ready(why),
@@ -276,6 +327,20 @@ fn poll_pieces(cx: &mut Context<'_>, from: &mut Intake, to: &Outlet) -> Poll<Pas
             Poll::Ready(Ok(())) => {}
         }
     }
+}
+
+/// Waits for the turn to send what the reader did not take before, once it takes more.
+fn poll_turn_to_send(cx: &mut Context<'_>, from: &mut Intake, to: &Outlet) -> Poll<()> {
+    let reader = to.speaker.line();
+    if !from.blocked || reader.is_gone() || reader.poll_writable(cx).is_pending() {
+        return Poll::Ready(());
+    }
+    let turn = from.poll_turn(cx);
+    if turn.is_pending() {
+        to.speaker.speaks(cx.waker());
+        reader.watched.writing(false);
+    }
+    turn
 }
 
 /// Carries a long body without taking it into the program's own memory, as far as that can be done.
@@ -293,30 +358,38 @@ fn poll_piped(cx: &mut Context<'_>, from: &mut Intake, to: &Outlet) -> Poll<Resu
         }
         from.pipe = source.watched.lines().pipes.take();
     }
-    let Some(pipe) = &mut from.pipe else { return Poll::Ready(Ok(())) };
-    loop {
+    while from.pipe.is_some() {
         to.speaker.speaks(cx.waker());
         if reader.is_gone() {
             return Poll::Ready(Err(Passage::ReaderLeft));
         }
-        if !pipe.is_empty() {
-            let sent = reader.poll_empty_pipe(cx, pipe);
-            ready!(sent).map_err(|_| Passage::ReaderLeft)?;
-        }
+        ready!(poll_turn_to_send(cx, from, to));
+        let Some(pipe) = &mut from.pipe else { break };
+        let sent = reader.poll_empty_pipe(cx, pipe);
+        from.sent(sent.is_pending());
+        ready!(sent).map_err(|_| Passage::ReaderLeft)?;
         let left = source.body().left().unwrap_or(0);
         if left == 0 {
+            from.end_pipe();
             break;
         }
-        let turns = &source.watched.lines().turns;
-        ready!(turns.poll(&mut from.turn, cx));
-        let bytes = ready!(source.poll_fill_pipe(cx, pipe, left)).map_err(|_| Passage::SenderLeft)?;
-        turns.spend(bytes as usize);
+        if source.poll_readable(cx).is_pending() {
+            from.wait(cx);
+            return Poll::Pending;
+        }
+        ready!(from.poll_turn(cx));
+        let Some(pipe) = &mut from.pipe else { break };
+        let Poll::Ready(filled) = source.poll_fill_pipe(cx, pipe, left) else {
+            from.wait(cx);
+            return Poll::Pending;
+        };
+        let bytes = filled.map_err(|_| Passage::SenderLeft)?;
+        from.spend(bytes as usize);
         *source.body() = Body::exact(left - bytes);
         from.begun = true;
         from.allowed -= bytes;
         to.counter.set(to.counter.get() + bytes);
     }
-    from.end_pipe();
     Poll::Ready(Ok(()))
 }
 

@@ -70,6 +70,22 @@ impl Socket {
         }
     }
 
+    /// Waits until there may be something to read. A TLS layer may have it already.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Plain(tcp) => tcp.poll_read_ready(cx).map(drop),
+            Self::Tls(_) => Poll::Ready(()),
+        }
+    }
+
+    /// Waits until something may be taken. A TLS layer takes it at once.
+    pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Plain(tcp) => tcp.poll_write_ready(cx).map(drop),
+            Self::Tls(_) => Poll::Ready(()),
+        }
+    }
+
     /// Reads what is there, 0 at the end.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut into = ReadBuf::new(into);

@@ -14,8 +14,10 @@ use tokio::{sync::Notify, task::yield_now};
 
 /// Bytes that may be moved between two looks, by whoever comes while nobody is in line.
 pub(super) const ROUND_BYTES: usize = 512 << 10;
-/// How many of the line may move a piece between two looks.
+/// How many of the line may move a piece between two looks, at least.
 pub(super) const ROUND_PLACES: usize = 8;
+/// One of so many may, however many there are: so a turn comes after so many looks at most.
+const LOOKS_MAX: usize = 64;
 
 /// The line.
 #[derive(Debug, Default)]
@@ -28,24 +30,33 @@ pub(crate) struct Turns {
     wanted: Notify,
 }
 
-/// A place in the line, if one has been taken.
+/// One body's place in the line, if it has taken one.
 #[derive(Debug, Default)]
-pub(crate) struct Turn(Option<u64>);
+pub(crate) struct Turn {
+    number: Option<u64>,
+    /// Its turn has come, and it has moved nothing since.
+    granted: bool,
+}
 
 impl Turns {
-    /// Waits until a piece may be moved. `turn` is the body's own.
+    /// Waits until a piece may be moved: until [`Turns::spend`] the turn is the body's.
     pub(crate) fn poll(&self, turn: &mut Turn, cx: &mut Context<'_>) -> Poll<()> {
+        turn.granted = turn.granted || self.is_next(turn, cx);
+        if turn.granted { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn is_next(&self, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
         let (mut waiting, first) = (self.waiting.borrow_mut(), self.first.get());
-        match turn.0 {
-            None if self.left.get() > 0 && waiting.is_empty() => return Poll::Ready(()),
+        match turn.number {
+            None if self.left.get() > 0 && waiting.is_empty() => return true,
             None => {
-                turn.0 = Some(first + waiting.len() as u64);
+                turn.number = Some(first + waiting.len() as u64);
                 waiting.push_back(cx.waker().clone());
                 self.wanted.notify_one();
             }
             Some(number) if number < first => {
-                turn.0 = None;
-                return Poll::Ready(());
+                turn.number = None;
+                return true;
             }
             Some(number) => {
                 if let Some(known) = waiting.get_mut((number - first) as usize) {
@@ -53,11 +64,12 @@ impl Turns {
                 }
             }
         }
-        Poll::Pending
+        false
     }
 
-    /// So many bytes have been moved.
-    pub(crate) fn spend(&self, bytes: usize) {
+    /// So many bytes have been moved: whoever moved them waits for the next turn.
+    pub(crate) fn spend(&self, turn: &mut Turn, bytes: usize) {
+        turn.granted = false;
         self.left.set(self.left.get().saturating_sub(bytes));
     }
 
@@ -75,7 +87,8 @@ impl Turns {
 
     fn begin_round(&self) {
         self.left.set(ROUND_BYTES);
-        for _ in 0..ROUND_PLACES {
+        let places = ROUND_PLACES.max(self.waiting.borrow().len().div_ceil(LOOKS_MAX));
+        for _ in 0..places {
             let Some(next) = self.waiting.borrow_mut().pop_front() else { return };
             self.first.set(self.first.get() + 1);
             next.wake();
@@ -96,9 +109,9 @@ mod tests {
         let turns = Turns::default();
         turns.begin_round();
         assert!((0..100).all(|_| is_next(&turns, &mut Turn::default())));
-        turns.spend(ROUND_BYTES - 1);
+        turns.spend(&mut Turn::default(), ROUND_BYTES - 1);
         assert!(is_next(&turns, &mut Turn::default()));
-        turns.spend(1000);
+        turns.spend(&mut Turn::default(), 1000);
         assert!(!is_next(&turns, &mut Turn::default()));
     }
 
@@ -117,6 +130,27 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_long_line_is_served_in_so_many_looks() {
+        let turns = Turns::default();
+        let mut all: Vec<_> = (0..10_000).map(|_| Turn::default()).collect();
+        assert!(all.iter_mut().all(|turn| !is_next(&turns, turn)));
+        // The last of them are few, and fewer are served at a time.
+        (0..6 * LOOKS_MAX).for_each(|_| turns.begin_round());
+        assert!(all.iter_mut().all(|turn| is_next(&turns, turn)));
+    }
+
+    #[test]
+    fn a_turn_lasts_until_something_is_moved() {
+        let (turns, mut turn) = (Turns::default(), Turn::default());
+        turns.begin_round();
+        assert!(is_next(&turns, &mut turn));
+        turns.spend(&mut Turn::default(), ROUND_BYTES);
+        assert!(is_next(&turns, &mut turn));
+        turns.spend(&mut turn, 1);
+        assert!(!is_next(&turns, &mut turn));
+    }
+
     #[tokio::test(flavor = "current_thread")]
     async fn everyone_gets_a_turn_and_who_has_gone_stops_nobody() {
         let turns = Turns::default();
@@ -126,7 +160,7 @@ mod tests {
                 let _ = turns.poll(&mut gone, &mut Context::from_waker(Waker::noop()));
                 let mut turn = Turn::default();
                 std::future::poll_fn(|cx| turns.poll(&mut turn, cx)).await;
-                turns.spend(ROUND_BYTES);
+                turns.spend(&mut turn, ROUND_BYTES);
             }
         };
         tokio::select! {

@@ -15,7 +15,7 @@ use slab::Slab;
 use crate::wire::{pipe::Pipes, traffic::Spares, turns::Turns};
 
 /// How often each line is looked at, and so how exact the limits are.
-const TICK: Duration = Duration::from_millis(250);
+pub(crate) const TICK: Duration = Duration::from_millis(250);
 /// Most parts of a round.
 const PARTS_MAX: usize = 25;
 /// Lines that are not worth parting.

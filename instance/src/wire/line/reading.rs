@@ -39,6 +39,11 @@ impl Line {
         self.socket.borrow_mut().poll_read(cx, into).map_ok(|bytes| see(&into[..bytes]))
     }
 
+    /// Waits until there may be something to read, or the end.
+    pub(in crate::wire) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.socket.borrow().poll_readable(cx)
+    }
+
     /// Reads once, into what is unread; `false` at the end.
     pub(crate) fn poll_fill(&self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         self.poll_fill_at_most(cx, FILL_MAX)

@@ -161,6 +161,11 @@ impl Line {
         Poll::Ready(Ok(()))
     }
 
+    /// Waits until the peer may take something, or has left.
+    pub(in crate::wire) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.socket.borrow().poll_writable(cx)
+    }
+
     /// Whether something is unsent.
     pub(in crate::wire) fn is_unsent(&self) -> bool {
         self.traffic.borrow().as_ref().is_some_and(|traffic| !traffic.unsent.is_empty())

@@ -177,12 +177,15 @@ pub(crate) async fn tell_forever(hub: Rc<Hub>) {
     loop {
         hub.outbox.grown.notified().await;
         let peers: Vec<Peer> = hub.peers.borrow().listeners().cloned().collect();
+        let gathering = gathering(peers.len());
         hub.outbox.keep(&peers);
-        for peer in peers.iter().filter(|peer| hub.outbox.begin(peer)).cloned() {
-            let hub = hub.clone();
-            spawn_local(async move { send_all(&hub, &peer).await });
+        for peer in peers {
+            if hub.outbox.begin(&peer) {
+                let hub = hub.clone();
+                spawn_local(async move { send_all(&hub, &peer).await });
+            }
         }
-        sleep(gathering(peers.len())).await;
+        sleep(gathering).await;
     }
 }
 

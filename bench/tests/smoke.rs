@@ -6,7 +6,13 @@ use std::{
     fs,
     path::Path,
     process::{Command, Output},
+    thread::available_parallelism,
 };
+
+/// Whether callers and servers can have a core each: some rows are about that.
+fn are_apart() -> bool {
+    available_parallelism().is_ok_and(|cores| cores.get() > 1)
+}
 
 fn bench(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_switchboard-bench")).args(arguments).output().unwrap()
@@ -29,7 +35,7 @@ fn number(cell: &str) -> f64 {
 
 #[test]
 fn transactions_are_measured() {
-    for (row, count) in [("1k", 3), ("4m", 2)] {
+    for (row, count) in [("1k", 4), ("4m", 2)] {
         let lines = lines(&bench(&["--quick", "--only", row]));
         assert_eq!(lines.len(), count, "{row}");
         assert!(lines.iter().all(|line| number(&line[1]) > 0.0), "{lines:?}");
@@ -38,7 +44,9 @@ fn transactions_are_measured() {
 
 #[test]
 fn registrations_latency_and_memory_are_measured() {
-    for (row, count) in [("registrations", 1), ("latency", 4), ("parked", 2), ("locations", 6)] {
+    for (row, count) in
+        [("registrations", 1), ("latency", if are_apart() { 8 } else { 4 }), ("parked", 2), ("locations", 6)]
+    {
         let lines = lines(&bench(&["--quick", "--only", row]));
         assert_eq!(lines.len(), count, "{row}");
         assert!(lines.iter().all(|line| number(&line[1]) > 0.0), "{lines:?}");
@@ -79,7 +87,8 @@ fn the_worker_library_is_measured() {
 
 #[test]
 fn other_servers_and_other_programs_are_measured() {
-    for (row, count) in [("announce", 6), ("rathole", 4), ("front-latency", 3)] {
+    for (row, count) in [("announce", 6), ("rathole", 4), ("front-latency", if are_apart() { 3 } else { 1 })]
+    {
         let lines = lines(&bench(&["--quick", "--only", row]));
         assert_eq!(lines.len(), count, "{row}");
         assert!(lines.iter().all(|line| number(&line[1]) > 0.0), "{lines:?}");

@@ -261,6 +261,67 @@ async fn send_each(hub: &Rc<Hub>, peer: &Peer, place: &InstanceName, text: &[u8]
 mod tests {
     use super::*;
 
+    fn id(number: u64) -> CustomerId {
+        CustomerId::new(number).unwrap()
+    }
+
+    fn text(outbox: &Outbox, peer: &Peer) -> String {
+        String::from_utf8(outbox.next(peer).text.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn every_peer_is_told_everything_once_at_its_own_pace() {
+        let (outbox, [a, b]) = (Outbox::default(), [8081, 8082].map(Peer::Sibling));
+        assert!(!outbox.begin(&a), "there is nothing to tell");
+        outbox.announce_to_all(id(1), 5);
+        assert!(outbox.begin(&a));
+        assert!(!outbox.begin(&a), "it is being told");
+        assert_eq!(text(&outbox, &a), "1 5\n");
+        let told = outbox.next(&a).to;
+        outbox.announce_to_all(id(2), 6);
+        outbox.has_told(&a, told);
+        outbox.end(&a);
+        assert!(outbox.begin(&a));
+        assert_eq!((text(&outbox, &a), text(&outbox, &b)), ("2 6\n".into(), "1 5\n2 6\n".into()));
+        let told = outbox.next(&a).to;
+        outbox.has_told(&a, told);
+        outbox.end(&a);
+        assert!(!outbox.begin(&a) && outbox.begin(&b));
+    }
+
+    #[test]
+    fn who_comes_late_is_told_who_is_here_and_not_who_was() {
+        let (outbox, peer) = (Outbox::default(), Peer::Sibling(8081));
+        let place = |port| InstanceName { server: "eu.example.net".parse().unwrap(), port };
+        outbox.announce_to_all(id(1), 5);
+        outbox.meet(&peer);
+        assert!(!outbox.begin(&peer));
+        for (port, number, since) in [(8083, 7, 1), (8082, 8, 2), (8083, 8, 3), (8082, 8, 1)] {
+            outbox.announce(&peer, &place(port), id(number), since);
+        }
+        assert!(outbox.begin(&peer) && text(&outbox, &peer).is_empty());
+        let mut all = outbox.take(&peer);
+        let mut lines: Vec<_> = all.get(&place(8083)).unwrap().lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines, ["7 1", "8 3"], "the newest of each");
+        assert_eq!(all.remove(&place(8082)), None);
+        outbox.end(&peer);
+        assert!(!outbox.begin(&peer));
+    }
+
+    #[test]
+    fn who_listens_no_more_is_forgotten() {
+        let (outbox, [a, b]) = (Outbox::default(), [8081, 8082].map(Peer::Sibling));
+        outbox.announce_to_all(id(1), 5);
+        assert!(outbox.begin(&a));
+        outbox.meet(&b);
+        outbox.keep(std::slice::from_ref(&b));
+        assert_eq!(outbox.peers.borrow().len(), 2, "a task tells one of them");
+        outbox.end(&a);
+        outbox.keep(std::slice::from_ref(&b));
+        assert_eq!(outbox.peers.borrow().len(), 1);
+    }
+
     #[test]
     fn calls_in_a_second_do_not_grow_with_the_fleet() {
         for peers in [1, 20, 21, 1_000, 100_000] {

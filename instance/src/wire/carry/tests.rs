@@ -1,10 +1,14 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
+    cell::Cell,
     future::poll_fn,
     io::{Read, Write},
     net::Ipv4Addr,
+    rc::Rc,
 };
+
+use bytes::Buf;
 
 use tokio::{
     io::AsyncWriteExt,
@@ -16,6 +20,8 @@ use super::*;
 use crate::{
     server::Place,
     wire::{
+        body::Body,
+        line::Line,
         pipe::PIPE_BYTES,
         socket::Socket,
         turns::{ROUND_BYTES, ROUND_PLACES},

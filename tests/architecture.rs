@@ -61,6 +61,7 @@ fn pure_files_have_no_socket_task_clock_or_file() {
         "wire/body",
         "wire/field",
         "wire/name",
+        "wire/standing",
         "route",
         "announcement",
         "news",

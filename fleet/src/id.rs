@@ -25,14 +25,7 @@ impl CustomerId {
     /// # Errors
     /// They are no number from 1 to 18446744073709551615.
     pub fn from_digits(digits: &[u8]) -> Result<Self, InvalidCustomerId> {
-        if digits.len() > 20 {
-            return Err(InvalidCustomerId);
-        }
-        let number = digits.iter().try_fold(0_u64, |number, digit| {
-            let digit = digit.wrapping_sub(b'0');
-            if digit > 9 { None } else { number.checked_mul(10)?.checked_add(digit.into()) }
-        });
-        // Without a digit it is 0, which is none either.
+        let number = number(digits).filter(|_| digits.len() <= 20);
         number.and_then(Self::new).ok_or(InvalidCustomerId)
     }
 
@@ -40,6 +33,17 @@ impl CustomerId {
     pub const fn get(self) -> u64 {
         self.0.get()
     }
+}
+
+/// The number that decimal digits are: no sign, no white space. `None` for anything else, for nothing, and for more than 64 bits.
+pub fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, digit| {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 { None } else { number.checked_mul(10)?.checked_add(digit.into()) }
+    })
 }
 
 impl FromStr for CustomerId {

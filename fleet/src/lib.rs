@@ -14,7 +14,7 @@ pub mod report;
 mod seal;
 pub mod snapshot;
 
-pub use id::{CustomerId, InvalidCustomerId};
+pub use id::{CustomerId, InvalidCustomerId, number};
 pub use key::{Age, KeyFileError, KeyRing, SIGNATURE_MAX_AGE, SignatureError};
 pub use name::{InstanceName, InvalidInstanceName, InvalidServerName, ServerName};
 pub use seal::{NotOpened, Seal};

@@ -19,7 +19,7 @@ use crate::{
     service::{Ended, say},
     wire::{
         line::{Back, Line, Waited},
-        watch::{Doing, Expired},
+        standing::{Doing, Expired},
     },
 };
 

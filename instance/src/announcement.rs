@@ -1,6 +1,6 @@
 //! The body of `/announce`: one `ID SINCE` a line. Pure.
 
-use switchboard_fleet::CustomerId;
+use switchboard_fleet::{CustomerId, number};
 
 use crate::refusal::Refusal;
 
@@ -15,8 +15,7 @@ pub(crate) fn parse(body: &[u8]) -> Result<Vec<(CustomerId, u64)>, Refusal> {
     let text = std::str::from_utf8(body).map_err(|_| Refusal::bad("the announcement is not text"))?;
     let line = |line: &str| {
         let (id, since) = line.split_once(' ')?;
-        let plain = !since.is_empty() && since.bytes().all(|byte| byte.is_ascii_digit());
-        Some((id.parse().ok()?, since.parse().ok().filter(|_| plain)?))
+        Some((id.parse().ok()?, number(since.as_bytes())?))
     };
     let numbered = text.lines().enumerate();
     numbered

@@ -67,8 +67,7 @@ pub(crate) fn text(headers: &impl Fields, name: Name) -> Option<&str> {
 /// The number in a header, if it is there.
 pub(crate) fn number(headers: &impl Fields, name: Name) -> Result<Option<u64>, Refusal> {
     let Some(text) = text(headers, name) else { return Ok(None) };
-    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = text.parse().ok().filter(|_| plain);
+    let number = switchboard_fleet::number(text.as_bytes());
     number.map(Some).ok_or_else(|| Refusal::bad(format!("{} is no number", name.text())))
 }
 

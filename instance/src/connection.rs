@@ -21,7 +21,7 @@ use crate::{
         carry::Intake,
         head::{Head, HeadLimits, check_size},
         line::Line,
-        watch::{Doing, Expired},
+        standing::{Doing, Expired},
     },
 };
 

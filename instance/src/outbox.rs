@@ -95,6 +95,7 @@ impl Outbox {
             self.grown.notify_one();
         }
     }
+
     /// A peer has come, and is told by [`Outbox::announce`] who is here: that replaces what it has missed.
     pub(crate) fn meet(&self, peer: &Peer) {
         let mut peers = self.peers.borrow_mut();

@@ -1,6 +1,7 @@
 //! Which route a request is for. Pure.
 
 use http::Method;
+use switchboard_fleet::number;
 
 use crate::refusal::Refusal;
 use http::StatusCode;
@@ -141,9 +142,8 @@ fn known(name: &[u8], with_port: bool) -> Option<Route> {
 }
 
 fn check_port(text: &[u8], own_port: u16) -> Result<(), Refusal> {
-    let plain =
-        (1..=5).contains(&text.len()) && !text.starts_with(b"0") && text.iter().all(u8::is_ascii_digit);
-    let port = plain.then(|| text.iter().fold(0, |port, digit| 10 * port + u32::from(digit - b'0')));
+    let plain = text.len() <= 5 && !text.starts_with(b"0");
+    let port = number(text).filter(|_| plain);
     match port.and_then(|port| u16::try_from(port).ok()) {
         Some(port) if port == own_port => Ok(()),
         Some(_) => Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, "that port is another instance's")),

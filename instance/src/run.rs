@@ -26,7 +26,7 @@ use crate::{
     outgoing::Outgoing,
     presence, refill, server, statistics, tls,
     vault::Vault,
-    wire::watch::{Patience, TICK},
+    wire::standing::{Patience, TICK},
 };
 
 /// Connections waiting to be accepted; the kernel has a bound of its own (`net.core.somaxconn`).

@@ -23,7 +23,7 @@ use crate::{
     route::{GET_ONLY, Route, route},
     status,
     transact::{self, NO_REPLY},
-    wire::{answer, head::Head, line::Line, watch::Doing},
+    wire::{answer, head::Head, line::Line, standing::Doing},
 };
 
 /// What is left to be done about a request.

@@ -24,7 +24,7 @@ use crate::{
         line::{Back, Line, Waited},
         name::{FROM_WHERE, Name, Names},
         speaker::Speaker,
-        watch::{Doing, Expired},
+        standing::{Doing, Expired},
     },
 };
 

@@ -24,6 +24,7 @@ pub(crate) const STAGES: &[Stage] = &[
             "/instance/src/connection",
             "/instance/src/wire/line",
             "/instance/src/wire/traffic",
+            "/instance/src/wire/standing",
             "/instance/src/wire/watch",
             "/instance/src/wire/socket",
         ],

@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use bytes::{Buf, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use smallvec::SmallVec;
+use switchboard_fleet::number;
 
 use crate::{
     refusal::Refusal,
@@ -204,12 +205,7 @@ impl Head {
 }
 
 fn content_length(value: &[u8]) -> Option<u64> {
-    // So many digits cannot be too many for the number.
-    let fits = (1..=19).contains(&value.len());
-    fits.then_some(value)?.iter().try_fold(0, |number, digit| {
-        let digit = digit.wrapping_sub(b'0');
-        (digit <= 9).then(|| number * 10 + u64::from(digit))
-    })
+    number(value).filter(|_| value.len() <= 19)
 }
 
 /// Whether a comma-separated list names `token`.

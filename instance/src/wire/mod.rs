@@ -4,7 +4,7 @@
 //! | module | what happens there |
 //! |---|---|
 //! | `socket` | plain TCP or TLS, one set of verbs |
-//! | `watch` | since when each line waits for what; the sweep |
+//! | `standing`, `watch` | since when each line waits for what; the sweep |
 //! | `line`, `traffic` | one connection: what was read and not used, what was said and not sent, who may speak |
 //! | `head`, `body` | where messages begin and end; pure |
 //! | `name`, `field` | headers as they came, and which of them travel on |
@@ -24,6 +24,7 @@ pub(crate) mod name;
 pub(crate) mod pipe;
 pub(crate) mod socket;
 pub(crate) mod speaker;
+pub(crate) mod standing;
 mod traffic;
 pub(crate) mod turns;
 pub(crate) mod watch;

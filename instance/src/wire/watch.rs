@@ -12,55 +12,17 @@ use std::{
 
 use slab::Slab;
 
-use crate::wire::{pipe::Pipes, traffic::Spares, turns::Turns};
+use crate::wire::{
+    pipe::Pipes,
+    standing::{Doing, Expired, Patience, State, TICK},
+    traffic::Spares,
+    turns::Turns,
+};
 
-/// How often each line is looked at, and so how exact the limits are.
-pub(crate) const TICK: Duration = Duration::from_millis(250);
 /// Most parts of a round.
 const PARTS_MAX: usize = 25;
 /// Lines that are not worth parting.
 const PART_MIN: usize = 256;
-
-/// How long a line may stay in one condition.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
-    /// Without a request.
-    pub(crate) idle: Duration,
-    /// From a head's first byte to its last.
-    pub(crate) head: Duration,
-    /// Between two pieces of a body, in either direction.
-    pub(crate) stall: Duration,
-    /// With a poll for which no app comes.
-    pub(crate) parked: Duration,
-    /// With a request that an agent has and does not answer.
-    pub(crate) reply: Duration,
-}
-
-/// What a line is in the middle of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Doing {
-    /// Nothing: there is no request.
-    Idle,
-    /// A head has begun to come.
-    Head,
-    /// A poll is parked.
-    Parked,
-    /// An agent has the request.
-    Reply,
-    /// Something with a time of its own, or none.
-    Busy,
-}
-
-/// Which condition lasted too long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Expired {
-    Idle,
-    Head,
-    Parked,
-    Reply,
-    /// A body, in either direction.
-    Stall,
-}
 
 /// All lines of an instance, and what they share.
 #[derive(Debug)]
@@ -84,19 +46,6 @@ pub(crate) struct Lines {
     pub(crate) turns: Turns,
     /// The present time as answers say it.
     date: RefCell<String>,
-}
-
-/// One line's conditions; times are ticks, 0 is "not".
-#[derive(Debug)]
-struct State {
-    since: u32,
-    /// Waiting for the next piece of a body.
-    reading_since: u32,
-    /// Waiting for the peer to take bytes.
-    writing_since: u32,
-    doing: Doing,
-    expired: Option<Expired>,
-    waker: Option<Waker>,
 }
 
 /// Keeps a line among the watched ones.
@@ -147,14 +96,7 @@ impl Lines {
 
     /// A new line, idle from now on.
     pub(crate) fn add(self: &Rc<Self>) -> Watched {
-        let key = self.all.borrow_mut().insert(State {
-            since: self.now.get(),
-            reading_since: 0,
-            writing_since: 0,
-            doing: Doing::Idle,
-            expired: None,
-            waker: None,
-        });
+        let key = self.all.borrow_mut().insert(State::new(self.now.get()));
         self.greatest.set(self.greatest.get().max(key));
         Watched { of: self.clone(), key: key as u32 }
     }
@@ -191,41 +133,24 @@ impl Watched {
     /// What the line is at from now on.
     pub(crate) fn begin(&self, doing: Doing) {
         let now = self.of.now.get();
-        self.with(|state| {
-            if state.doing != doing {
-                (state.doing, state.since) = (doing, now);
-                // What has just ended cannot be too late any more.
-                state.expired = state.expired.filter(|expired| *expired == Expired::Stall);
-            }
-        });
+        self.with(|state| state.begin(doing, now));
     }
 
     /// The line waits for more of a body (`true`), or has got some or does not want any.
     pub(crate) fn reading(&self, waits: bool) {
         let now = self.of.now.get();
-        self.with(|state| {
-            wait(&mut state.reading_since, waits, now);
-            state.moved(waits);
-        });
+        self.with(|state| state.reading(waits, now));
     }
 
     /// The line waits for the peer to take bytes (`true`), or it has taken some.
     pub(crate) fn writing(&self, waits: bool) {
         let now = self.of.now.get();
-        self.with(|state| {
-            wait(&mut state.writing_since, waits, now);
-            state.moved(waits);
-        });
+        self.with(|state| state.writing(waits, now));
     }
 
     /// Which condition has lasted too long, if one has. Registers the task to wake when that changes.
     pub(crate) fn expired(&self, waker: &Waker) -> Option<Expired> {
-        self.with(|state| {
-            if !state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
-                state.waker = Some(waker.clone());
-            }
-            state.expired
-        })
+        self.with(|state| state.expired(waker))
     }
 
     /// Wakes the line's task.
@@ -258,51 +183,8 @@ impl Drop for Watched {
     }
 }
 
-impl State {
-    fn look(&mut self, now: u32, patience: &Patience) {
-        let age = |since: u32| TICK * now.saturating_sub(since);
-        let stalls = |since: u32| since > 0 && age(since) >= patience.stall;
-        let (most, expired) = match self.doing {
-            Doing::Idle => (patience.idle, Expired::Idle),
-            Doing::Head => (patience.head, Expired::Head),
-            Doing::Parked => (patience.parked, Expired::Parked),
-            Doing::Reply => (patience.reply, Expired::Reply),
-            Doing::Busy => (Duration::MAX, Expired::Stall),
-        };
-        if stalls(self.reading_since) || stalls(self.writing_since) {
-            self.expired = Some(Expired::Stall);
-        } else if age(self.since) >= most {
-            self.expired = Some(expired);
-        } else {
-            return;
-        }
-        self.wake();
-    }
-
-    /// A body has moved, if it does not wait: what was too late has come.
-    fn moved(&mut self, waits: bool) {
-        if !waits && self.reading_since == 0 && self.writing_since == 0 {
-            self.expired = self.expired.filter(|expired| *expired != Expired::Stall);
-        }
-    }
-
-    fn wake(&self) {
-        if let Some(waker) = &self.waker {
-            waker.wake_by_ref();
-        }
-    }
-}
-
 fn date() -> String {
     httpdate::fmt_http_date(SystemTime::now())
-}
-
-fn wait(since: &mut u32, waits: bool, now: u32) {
-    match (waits, *since) {
-        (true, 0) => *since = now,
-        (false, _) => *since = 0,
-        _ => {}
-    }
 }
 
 #[cfg(test)]

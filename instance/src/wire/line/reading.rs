@@ -8,7 +8,7 @@ use std::{
 use crate::wire::{
     line::{Back, Line},
     pipe::Pipe,
-    watch::Expired,
+    standing::Expired,
 };
 
 /// Bytes that are read ahead while a request is answered; what comes then waits in the system.

@@ -11,7 +11,7 @@ use bytes::{Buf, BytesMut};
 
 use crate::{
     hub::Answer,
-    wire::{line::Line, pipe::Pipe, speaker::Speaker, watch::Doing},
+    wire::{line::Line, pipe::Pipe, speaker::Speaker, standing::Doing},
 };
 
 /// Up to this, data is copied behind a head: two writes, or one of two pieces, cost more.
